@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package gateway is the authorization server and the guard in front of the
+// backend, as plain net/http. It knows nothing of Caddy.
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/policy"
+	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
+)
+
+// Config is one issuer of one loaded configuration. It is complete and
+// immutable: New validates it and fills in nothing.
+type Config struct {
+	// Issuer is the bare origin, "https://mcp.example.com": lower case, no
+	// trailing slash, default port left out. http only on a loopback host.
+	Issuer string
+	// Resources are the protected MCP servers of this issuer. The first one is
+	// the default: an absent or origin `resource` parameter means it.
+	Resources []*Resource
+	// Upstreams are the identity providers a user may choose from, at least one.
+	Upstreams []upstream.Upstream
+
+	AccessTokenTTL  time.Duration
+	RefreshTokenTTL time.Duration
+	RefreshGrace    time.Duration
+
+	Registration Registration
+	Limits       Limits
+
+	// ClientAddr is the address a request is attributed to for rate limits. Nil
+	// means the TCP peer.
+	ClientAddr func(*http.Request) string
+	Logger     *slog.Logger
+}
+
+// Resource is one protected MCP server as the client sees it.
+type Resource struct {
+	// Path is "/mcp" or "/": rooted, without trailing slash.
+	Path string
+	// Also are further paths of the same resource (legacy HTTP+SSE).
+	Also []string
+	// Name is shown on the consent page and as resource_name (RFC 9728).
+	Name string
+	// Scopes is scopes_supported, the baseline every token of this resource gets
+	// unless the client asks for less. Not empty.
+	Scopes []string
+	// Policy decides who is allowed. Not nil.
+	Policy *policy.Policy
+	// IdentityHeaders says whether the backend is told who calls.
+	IdentityHeaders bool
+	// AllowedOrigins are browser origins besides the issuer's own.
+	AllowedOrigins []string
+	// Backends are the dial addresses behind this resource, "localhost:3000". A
+	// Location header naming one of them is made public. Empty for guard-only use.
+	Backends []string
+	// BackendPath replaces Path on the way to the backend. Empty: not rewritten.
+	BackendPath string
+}
+
+// RegistrationMode says who may register a client (RFC 7591).
+type RegistrationMode string
+
+const (
+	// RegistrationOpen lets anybody register, as the MCP specification expects.
+	RegistrationOpen RegistrationMode = "open"
+	// RegistrationOff removes the endpoint.
+	RegistrationOff RegistrationMode = "off"
+	// RegistrationToken asks for an initial access token (RFC 7591 §3).
+	RegistrationToken RegistrationMode = "token"
+)
+
+// Registration configures dynamic client registration.
+type Registration struct {
+	Mode RegistrationMode
+	// Token is the initial access token of RegistrationToken.
+	Token string
+}
+
+// Limits bounds what one source may do. See Config.ClientAddr.
+type Limits struct {
+	// Registrations count per redirect host for https redirect URIs, per client
+	// address otherwise: hosted clients share a few egress addresses.
+	Registrations Rate
+	// Authorizations count requests of the pages, per client address.
+	Authorizations Rate
+	// Tokens count failed requests to the token endpoint, per client address.
+	Tokens Rate
+}
+
+// Rate is Events per Per, with bursts of Events. The zero Rate is no limit.
+type Rate struct {
+	Events int
+	Per    time.Duration
+}

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package storage
+
+import "errors"
+
+// Errors of Store. Test with errors.Is; engines may wrap them with context that
+// never includes a secret.
+var (
+	// ErrNotFound: no such record under this issuer, or it is past its end.
+	ErrNotFound = errors.New("storage: not found")
+	// ErrExists: the id of a new record is taken.
+	ErrExists = errors.New("storage: already exists")
+	// ErrReplay: the authorization code was redeemed before.
+	ErrReplay = errors.New("storage: code already redeemed")
+	// ErrReuse: a refresh secret was used after its time; the grant is revoked.
+	ErrReuse = errors.New("storage: refresh token reuse, grant revoked")
+	// ErrFull: too many clients that never completed a sign-in, all of them young.
+	ErrFull = errors.New("storage: too many unused clients")
+	// ErrClosed: the store was closed.
+	ErrClosed = errors.New("storage: closed")
+)
