@@ -49,6 +49,8 @@ type Pending struct {
 	// Verifier is the sealed PKCE verifier (RFC 7636) of the upstream leg.
 	Verifier string        `json:"verifier,omitempty"`
 	Request  Authorization `json:"request"`
+	// Flow ties the log lines of this sign-in together.
+	Flow string `json:"flow,omitempty"`
 
 	CreatedAt time.Time `json:"created_at"`
 	ExpiresAt time.Time `json:"expires_at"`
