@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
+)
+
+// Guard stands in front of one resource. It decides on every request by itself:
+// nothing is skipped for a path, method, address or header.
+type Guard struct {
+	st  *State
+	cfg *Resource
+	log *slog.Logger
+
+	issuer, scheme, host string
+	// resource is the canonical identifier, the audience of its tokens.
+	resource string
+	origins  originSet
+	// challenges by the URL path they are for, see challengeFor.
+	challenges map[string]oauth.Challenge
+}
+
+// Unavailable is an infrastructure failure: nothing was decided, nothing was
+// forwarded. Answer it with 503.
+type Unavailable struct{ Err error }
+
+func (e *Unavailable) Error() string { return "gateway unavailable: " + e.Err.Error() }
+func (e *Unavailable) Unwrap() error { return e.Err }
+
+// Next is the handler behind the guard.
+type Next func(http.ResponseWriter, *http.Request, *Principal) error
+
+// Serve admits a request to next or answers it. matched is the configured path of
+// this resource that the request's path matched: Path or one of Also.
+//
+// A refusal is written and nil is returned. *Unavailable is returned unwritten;
+// an error of next is returned as it is.
+func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, matched string, next Next) error {
+	origin, ok := g.checkOrigin(r)
+	if !ok {
+		g.refuse(w, r, http.StatusForbidden, "origin", "this web origin may not use this MCP server")
+		return nil
+	}
+	if r.Method == http.MethodOptions {
+		preflight(w, r, origin)
+		return nil
+	}
+	if origin != "" {
+		setCORS(w.Header(), origin)
+	}
+	if !checkPath(r.URL, matched) {
+		g.refuse(w, r, http.StatusBadRequest, "path", "the request path is not acceptable")
+		return nil
+	}
+	tok, err := g.authenticate(w, r)
+	if tok == nil {
+		return err
+	}
+	v := tok.viewFor(g.cfg.Policy, g.log)
+	if !v.allowed {
+		g.refuse(w, r, http.StatusForbidden, "not_allowed", "this account is not allowed to use this MCP server",
+			"subject", v.principal.Subject)
+		return nil
+	}
+	return g.forward(w, r, matched, origin, tok, v, next)
+}
+
+// authenticate returns the token of the request. Where it returns nil, the
+// request was answered, or the error says that it could not be decided.
+func (g *Guard) authenticate(w http.ResponseWriter, r *http.Request) (*liveToken, error) {
+	raw, ok, bad := oauth.ParseBearer(r.Header)
+	switch {
+	case bad != nil:
+		g.refuse(w, r, bad.HTTPStatus(), "authorization_header", bad.Description)
+		return nil, nil
+	case !ok:
+		g.challenge(w, r, "", "")
+		return nil, nil
+	}
+	tok, err := g.st.verify(r.Context(), raw, g.issuer, g.resource)
+	var refused refusedToken
+	switch {
+	case errors.As(err, &refused):
+		g.log.Info("request refused", "reason", refused.reason, "resource", g.resource, "method", r.Method)
+		g.challenge(w, r, oauth.CodeInvalidToken, refused.description)
+		return nil, nil
+	case err != nil:
+		w.Header().Set("Retry-After", "5")
+		return nil, &Unavailable{fmt.Errorf("look up grant: %w", err)}
+	}
+	return tok, nil
+}
+
+// forward prepares the request for the backend and hands it on.
+func (g *Guard) forward(
+	w http.ResponseWriter, r *http.Request, matched, origin string, tok *liveToken, v *view, next Next,
+) error {
+	session := sessionBinding{ring: tok.ring, token: tok}
+	if !session.checkInbound(r.Header) {
+		// 404 is how a server says that a session is over: the client starts a
+		// new one (Streamable HTTP, Session Management).
+		g.refuse(w, r, http.StatusNotFound, "session", "session not found", "subject", v.principal.Subject)
+		return nil
+	}
+	ctx, s := g.st.streams.add(r.Context(), tok.grant)
+	defer s.remove()
+	if tok.grant.state.Load() != grantLive && g.st.live.isGone(tok.grant.id) {
+		g.challenge(w, r, oauth.CodeInvalidToken, errTokenRevoked.description)
+		return nil
+	}
+	r = r.WithContext(ctx)
+	stripCredentials(r)
+	if g.cfg.IdentityHeaders {
+		v.inject(r.Header)
+	}
+	if g.cfg.BackendPath != "" {
+		u := *r.URL
+		r.URL = &u
+		rewritePath(r, matched, g.cfg.BackendPath)
+	}
+	gw := &guardedWriter{ResponseWriter: w, guard: g, matched: matched, session: session, stream: s, cors: origin}
+	return next(gw, r, v.principal)
+}
+
+// checkOrigin refuses foreign browser origins, so that a page that got hold of a
+// name for a local address cannot use the server behind it (R10.25). No Origin is
+// no browser, and allowed.
+func (g *Guard) checkOrigin(r *http.Request) (origin string, ok bool) {
+	switch origins := r.Header["Origin"]; len(origins) {
+	case 0:
+		return "", true
+	case 1:
+		return origins[0], g.origins.allows(origins[0])
+	}
+	return "", false
+}
+
+// challenge answers 401. Without credentials it carries no error code: the client
+// did nothing wrong yet (RFC 6750 §3.1, R8.5).
+func (g *Guard) challenge(w http.ResponseWriter, r *http.Request, code, description string) {
+	c := g.challengeFor(r.URL.Path)
+	c.Error, c.Description = code, description
+	w.Header().Set("WWW-Authenticate", c.String())
+	if description == "" {
+		description = "sign in to use this MCP server; see WWW-Authenticate"
+	}
+	writeJSON(w, http.StatusUnauthorized, &oauth.Error{Code: orElse(code, "unauthorized"), Description: description})
+}
+
+// challengeFor names the metadata document whose `resource` is the URL the client
+// used, with its trailing slash: some clients compare byte for byte (R2.5).
+func (g *Guard) challengeFor(path string) oauth.Challenge {
+	if c, ok := g.challenges[path]; ok {
+		return c
+	}
+	best := g.cfg.Path
+	for _, p := range g.cfg.Also {
+		if _, ok := cutPathPrefix(path, p); ok && len(p) > len(best) {
+			best = p
+		}
+	}
+	return g.challenges[best]
+}
+
+func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, status int, reason, description string, args ...any) {
+	g.log.Info("request refused", append([]any{"reason", reason, "resource", g.resource, "method", r.Method}, args...)...)
+	code := oauth.CodeInvalidRequest
+	if status == http.StatusForbidden {
+		code = oauth.CodeAccessDenied
+	}
+	writeJSON(w, status, &oauth.Error{Code: code, Description: description})
+}
+
+// newGuard precomputes all that does not depend on the request.
+func newGuard(st *State, issuer string, cfg *Resource, log *slog.Logger) *Guard {
+	scheme, host, _ := strings.Cut(issuer, "://")
+	g := &Guard{
+		st: st, cfg: cfg, log: log, issuer: issuer, scheme: scheme, host: host,
+		resource: resourceURL(issuer, cfg.Path), origins: newOriginSet(issuer, cfg.AllowedOrigins),
+		challenges: map[string]oauth.Challenge{},
+	}
+	for _, p := range append([]string{cfg.Path}, cfg.Also...) {
+		for _, variant := range []string{p, strings.TrimSuffix(p, "/") + "/"} {
+			g.challenges[variant] = oauth.Challenge{
+				ResourceMetadata: metadataURL(issuer, variant), Scope: oauth.FormatScope(cfg.Scopes),
+			}
+		}
+	}
+	return g
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Identity headers, see design: on every request the backend sees them from us
+// or not at all.
+const (
+	headerUser      = "X-Forwarded-User"
+	headerUsername  = "X-Forwarded-Preferred-Username"
+	headerEmail     = "X-Forwarded-Email"
+	headerGroups    = "X-Forwarded-Groups"
+	headerClientID  = "X-Mcp-Client-Id"
+	headerScope     = "X-Mcp-Scope"
+	headerAssertion = "X-Mcp-Jwt-Assertion"
+)
+
+var identityHeaders = []string{
+	headerUser, headerUsername, headerEmail, headerGroups, headerClientID, headerScope, headerAssertion,
+}
+
+// guardedHeaders are removed on guarded requests besides: the client's
+// credentials are for us alone, and reverse_proxy would re-add Upgrade.
+var guardedHeaders = []string{"Authorization", "DPoP", "Upgrade", "Te", "Trailer"}
+
+// StripInbound deletes every header that a backend could take for one of our
+// identity headers: same name in any case, with '_' or '.' for '-', because CGI,
+// WSGI and others fold these together. It also drops those names, and
+// Authorization, from Connection: a proxy further in deletes the headers named
+// there, ours included, and the backend would see an anonymous request.
+func StripInbound(r *http.Request) {
+	for name := range r.Header {
+		if isIdentityHeader(name) {
+			delete(r.Header, name)
+		}
+	}
+	for name := range r.Trailer {
+		if isIdentityHeader(name) {
+			delete(r.Trailer, name)
+		}
+	}
+	scrubConnection(r.Header, "Connection")
+	scrubConnection(r.Header, "Proxy-Connection")
+}
+
+func isIdentityHeader(name string) bool {
+	return slices.ContainsFunc(identityHeaders, func(ours string) bool { return foldsTo(name, ours) })
+}
+
+// foldsTo compares header names, taking '_' and '.' for '-' and ignoring case.
+func foldsTo(name, ours string) bool {
+	if len(name) != len(ours) {
+		return false
+	}
+	for i := range len(name) {
+		if foldByte(name[i]) != foldByte(ours[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldByte(c byte) byte {
+	switch {
+	case c == '_' || c == '.':
+		return '-'
+	case c >= 'A' && c <= 'Z':
+		return c + ('a' - 'A')
+	}
+	return c
+}
+
+func scrubConnection(h http.Header, name string) {
+	lines := h[name]
+	if len(lines) == 0 {
+		return
+	}
+	var kept []string
+	for _, line := range lines {
+		for tok := range strings.SplitSeq(line, ",") {
+			tok = strings.Trim(tok, " \t")
+			if tok == "" || isIdentityHeader(tok) || isProtocolHeader(tok) {
+				continue
+			}
+			kept = append(kept, tok)
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, name)
+		return
+	}
+	h[name] = []string{strings.Join(kept, ", ")}
+}
+
+// isProtocolHeader names what a client must not have removed on the way in
+// either: without them the backend would see another request than was checked.
+func isProtocolHeader(name string) bool {
+	return foldsTo(name, "Authorization") || strings.HasPrefix(strings.ToLower(name), "mcp-") ||
+		foldsTo(name, "Upgrade") || foldsTo(name, "Origin") || foldsTo(name, "Host") ||
+		strings.HasPrefix(strings.ToLower(name), "x-forwarded-")
+}
+
+// stripCredentials removes what was meant for the gateway: tokens in every place
+// a client may put them, and our own cookies. The query parameter access_token is
+// never honoured (OAuth 2.1 §5.1) and must not reach the backend either.
+func stripCredentials(r *http.Request) {
+	for _, name := range guardedHeaders {
+		delete(r.Header, name)
+	}
+	delete(r.Header, "Dpop") // canonical form of DPoP
+	r.Trailer = nil
+	stripCookies(r.Header)
+	if strings.Contains(r.URL.RawQuery, "token") || strings.Contains(r.URL.RawQuery, "%") {
+		r.URL.RawQuery = dropParam(r.URL.RawQuery, "access_token")
+	}
+}
+
+// dropParam removes a parameter from a raw query and keeps the rest byte for byte.
+func dropParam(raw, name string) string {
+	var kept []string
+	for pair := range strings.SplitSeq(raw, "&") {
+		key, _, _ := strings.Cut(pair, "=")
+		if k, err := url.QueryUnescape(key); err == nil && strings.EqualFold(k, name) {
+			continue
+		}
+		kept = append(kept, pair)
+	}
+	return strings.Join(kept, "&")
+}
+
+// stripCookies removes the cookies of our names and keeps the operator's own.
+func stripCookies(h http.Header) {
+	lines := h["Cookie"]
+	if len(lines) == 0 {
+		return
+	}
+	var kept []string
+	for _, line := range lines {
+		for pair := range strings.SplitSeq(line, ";") {
+			pair = strings.TrimSpace(pair)
+			name, _, _ := strings.Cut(pair, "=")
+			if pair == "" || isOurCookie(strings.TrimSpace(name)) {
+				continue
+			}
+			kept = append(kept, pair)
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, "Cookie")
+		return
+	}
+	h["Cookie"] = []string{strings.Join(kept, "; ")}
+}

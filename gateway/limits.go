@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/limiter"
+	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
+)
+
+// limiterSet keeps limiters across reloads: a reload must not refill every bucket.
+// A changed rate starts a new limiter.
+type limiterSet struct {
+	mu     sync.Mutex
+	byName map[string]namedLimiter
+}
+
+type namedLimiter struct {
+	rate    Rate
+	limiter *limiter.Limiter
+}
+
+// get returns nil, which allows everything, for the zero Rate.
+func (s *limiterSet) get(name string, rate Rate, now func() time.Time) *limiter.Limiter {
+	if rate.Events <= 0 || rate.Per <= 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l, ok := s.byName[name]; ok && l.rate == rate {
+		return l.limiter
+	}
+	if s.byName == nil {
+		s.byName = map[string]namedLimiter{}
+	}
+	l := limiter.New(rate.Events, rate.Per, now)
+	s.byName[name] = namedLimiter{rate, l}
+	return l
+}
+
+// clientKey is what limits by client count under.
+func (s *Server) clientKey(r *http.Request) string { return limiter.AddrKey(s.cfg.ClientAddr(r)) }
+
+// tooMany builds the 429 and its Retry-After.
+func tooMany(w http.ResponseWriter, retry time.Duration) *oauth.Error {
+	w.Header().Set("Retry-After", strconv.Itoa(max(1, int(math.Ceil(retry.Seconds())))))
+	return &oauth.Error{
+		Code: oauth.CodeTemporarilyUnavailable, Status: http.StatusTooManyRequests,
+		Description: "too many requests, try again later",
+	}
+}

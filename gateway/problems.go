@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/gateway/web"
+	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
+	"github.com/caddy-mcp/caddy-mcp-oauth/token"
+)
+
+// problem is a refusal shown to a person: what happened, what to do, and a reason
+// code that also stands in the log, with the id of this sign-in.
+type problem struct {
+	status      int
+	reason      string
+	title, text string
+	hint        string
+	flow        string
+	back        *web.Link
+	// cause is for the log only.
+	cause error
+}
+
+const hintRestart = "Close this page and connect again from your MCP client."
+
+// The pages that have no detail of their own.
+var (
+	problemStore = problem{
+		status: http.StatusServiceUnavailable, reason: "store_unavailable",
+		title: "Temporarily unavailable",
+		text:  "The gateway cannot reach its store at the moment. Nothing was changed.",
+		hint:  "Try again in a minute. If it stays like this, tell whoever runs this server.",
+	}
+	problemExpired = problem{
+		status: http.StatusBadRequest, reason: "flow_expired",
+		title: "This sign-in is over",
+		text:  "It took longer than ten minutes, or it was already completed.",
+		hint:  hintRestart,
+	}
+	problemBrowser = problem{
+		status: http.StatusForbidden, reason: "foreign_browser",
+		title: "Started in another browser",
+		text: "This sign-in was not begun in this browser, or the browser did not keep the cookie of the page before. " +
+			"If somebody sent you a link here, do not go on.",
+		hint: "Allow cookies for this site, then connect again from your MCP client.",
+	}
+	problemForged = problem{
+		status: http.StatusForbidden, reason: "cross_site",
+		title: "Refused",
+		text:  "This answer did not come from the page of this gateway.",
+		hint:  hintRestart,
+	}
+	problemUnknownClient = problem{
+		status: http.StatusBadRequest, reason: "unknown_client",
+		title: "This program is not registered here",
+		text:  "The gateway does not know the program that sent you here. Its registration may have been removed.",
+		hint:  "Remove this MCP server from your client and add it again, so that it registers anew.",
+	}
+)
+
+// withCause and withFlow return copies, so that the shared pages stay as they are.
+func (p problem) withCause(err error) problem { p.cause = err; return p }
+func (p problem) withFlow(flow string) problem {
+	p.flow = flow
+	return p
+}
+
+// showProblem writes the page and the log line. Client mistakes are information;
+// what an operator must mend is an error.
+func (s *Server) showProblem(w http.ResponseWriter, r *http.Request, p problem) {
+	if p.flow == "" {
+		p.flow = token.NewFlowID()
+	}
+	level := slog.LevelInfo
+	if p.status >= 500 {
+		level = slog.LevelError
+	}
+	attrs := []slog.Attr{
+		slog.String("reason", p.reason), slog.String("flow", p.flow), slog.String("path", r.URL.Path),
+		slog.Int("status", p.status),
+	}
+	if p.cause != nil {
+		attrs = append(attrs, slog.String("cause", p.cause.Error()))
+	}
+	s.log.LogAttrs(r.Context(), level, "sign-in refused", attrs...)
+	err := web.WriteProblem(w, &web.Problem{
+		Status: p.status, Title: p.title, Text: p.text, Hint: p.hint, Reason: p.reason, Flow: p.flow, Back: p.back,
+	})
+	if err != nil {
+		s.log.Error("page could not be written", "error", err)
+	}
+}
+
+// badRequestPage is for a malformed authorization request whose sender must not
+// be trusted with a redirect.
+func badRequestPage(e *oauth.Error) problem {
+	return problem{
+		status: http.StatusBadRequest, reason: e.Code,
+		title: "The request is not valid",
+		text:  "Your MCP client sent something this gateway cannot accept: " + e.Description + ".",
+		hint:  "This is a fault of the client, or the link was damaged. " + hintRestart,
+	}
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+	"github.com/caddy-mcp/caddy-mcp-oauth/token"
+)
+
+// unusedClientTTL is when a client that never completed a sign-in is collected.
+const unusedClientTTL = 24 * time.Hour
+
+// serveRegister is the client registration endpoint (RFC 7591 §3).
+func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
+	if perr := s.checkInitialAccess(w, r); perr != nil {
+		s.refuseRegistration(w, perr)
+		return
+	}
+	body, perr := readBody(w, r, "application/json", oauth.CodeInvalidClientMetadata)
+	if perr != nil {
+		s.refuseRegistration(w, perr)
+		return
+	}
+	reg, perr := oauth.ParseRegistration(body)
+	if perr != nil {
+		s.refuseRegistration(w, perr)
+		return
+	}
+	if ok, retry := s.limitRegistrations.Allow(s.registrationKey(r, reg)); !ok {
+		s.refuseRegistration(w, tooMany(w, retry))
+		return
+	}
+	c, secret := s.newClient(reg)
+	switch err := s.st.store.CreateClient(r.Context(), c); {
+	case errors.Is(err, storage.ErrFull):
+		s.log.Error("registration refused: too many clients that never signed in")
+		w.Header().Set("Retry-After", "600")
+		s.refuseRegistration(w, unavailable())
+		return
+	case err != nil:
+		s.refuseRegistration(w, s.storeError("create client", err))
+		return
+	}
+	s.log.Info("client registered", "client_id", c.ID, "redirect_host", oauth.RedirectHost(c.RedirectURIs[0]))
+	writeJSON(w, http.StatusCreated, oauth.NewRegistrationResponse(reg, c.ID, secret, c.CreatedAt))
+}
+
+func (s *Server) refuseRegistration(w http.ResponseWriter, e *oauth.Error) {
+	s.log.Info("registration refused", "reason", e.Code, "description", e.Description)
+	writeOAuthError(w, e)
+}
+
+// checkInitialAccess asks for the initial access token, where one is configured
+// (RFC 7591 §3).
+func (s *Server) checkInitialAccess(w http.ResponseWriter, r *http.Request) *oauth.Error {
+	if s.cfg.Registration.Mode != RegistrationToken {
+		return nil
+	}
+	got, ok, perr := oauth.ParseBearer(r.Header)
+	if perr != nil {
+		return perr
+	}
+	if ok && equalHash(token.Hash(got), token.Hash(s.cfg.Registration.Token)) {
+		return nil
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+	return &oauth.Error{
+		Code: oauth.CodeInvalidToken, Status: http.StatusUnauthorized,
+		Description: "registration needs the initial access token of this server",
+	}
+}
+
+// registrationKey is the bucket a registration counts in: the redirect host where
+// the client is a web service, because all of its users share a few addresses;
+// the client's address where it runs on the user's own computer.
+func (s *Server) registrationKey(r *http.Request, reg *oauth.Registration) string {
+	hosts := make([]string, 0, len(reg.RedirectURIs))
+	for _, raw := range reg.RedirectURIs {
+		u, err := url.Parse(raw)
+		if kind, perr := oauth.ParseRedirectURI(raw); err != nil || perr != nil || kind != oauth.RedirectHTTPS {
+			return s.clientKey(r)
+		}
+		hosts = append(hosts, strings.ToLower(u.Host))
+	}
+	slices.Sort(hosts)
+	return "host " + hosts[0]
+}
+
+// newClient makes the record. Only a confidential client gets a secret, and only
+// its hash is kept.
+func (s *Server) newClient(reg *oauth.Registration) (*storage.Client, string) {
+	now := s.st.now()
+	c := &storage.Client{
+		Issuer: s.cfg.Issuer, ID: token.NewClientID(), Name: reg.ClientName, URI: reg.ClientURI,
+		RedirectURIs: reg.RedirectURIs, AuthMethod: reg.TokenEndpointAuthMethod,
+		GrantTypes: reg.GrantTypes, Scope: reg.Scope, ApplicationType: reg.ApplicationType,
+		SoftwareID: reg.SoftwareID, SoftwareVersion: reg.SoftwareVersion,
+		CreatedAt: now, ExpiresAt: now.Add(unusedClientTTL),
+	}
+	if c.AuthMethod == oauth.AuthNone {
+		return c, ""
+	}
+	secret := token.NewClientSecret()
+	c.SecretHash = token.Hash(secret)
+	return c, secret
+}

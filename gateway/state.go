@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+	"github.com/caddy-mcp/caddy-mcp-oauth/token"
+)
+
+// State is what outlives a configuration: the store, the key ring, the grants in
+// use, the limiters and the open streams. A reload builds new Servers over the
+// same State, so nobody notices it.
+type State struct {
+	store    storage.Store
+	ring     atomic.Pointer[token.Ring]
+	live     *liveTable
+	streams  *streamTable
+	limiters limiterSet
+	now      func() time.Time
+	log      *slog.Logger
+}
+
+// Options builds a State. Store and Ring are required.
+type Options struct {
+	Store  storage.Store
+	Ring   *token.Ring
+	Logger *slog.Logger
+	// Now is the clock. Nil means time.Now.
+	Now func() time.Time
+}
+
+// NewState makes the state of one store.
+func NewState(o Options) *State {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	st := &State{
+		store:   o.Store,
+		live:    newLiveTable(o.Store),
+		streams: newStreamTable(),
+		now:     o.Now,
+		log:     o.Logger,
+	}
+	st.ring.Store(o.Ring)
+	return st
+}
+
+// SetRing replaces the key ring, after encryption_key changed in a reload. Tokens
+// made with a key that is no longer in the ring end on the next request.
+func (st *State) SetRing(r *token.Ring) { st.ring.Store(r) }
+
+// EndStreams ends every open stream, for a process that is about to exit. Calls
+// that are no streams are given a few seconds to finish.
+func (st *State) EndStreams() { st.streams.endAll(drainTime) }
+
+// drainTime bounds how long a plain call may hold up the exit of the process.
+const drainTime = 5 * time.Second
+
+// Rejudge ends the open requests that a newly loaded configuration does not
+// allow. allowed gets the canonical resource and the person's current facts.
+func (st *State) Rejudge(allowed func(resource string, id identity.Identity) bool) {
+	st.streams.rejudge(allowed)
+}
+
+// Close closes the store. Requests still running fail closed.
+func (st *State) Close() error { return st.store.Close() }
+
+// revokeGrant ends a grant everywhere: in the store first, so that what we tell
+// the world survives a crash, then in memory, then its open streams.
+func (st *State) revokeGrant(ctx context.Context, issuer, grantID string) error {
+	if err := st.store.RevokeGrant(ctx, issuer, grantID); err != nil {
+		return err
+	}
+	st.forgetGrant(grantID)
+	return nil
+}
+
+// forgetGrant drops a grant that the store no longer has.
+func (st *State) forgetGrant(grantID string) {
+	st.live.revoke(grantID)
+	st.streams.endGrant(grantID)
+}
+
+// saveAccount stores fresh facts of a user and shows them to the grants in use.
+func (st *State) saveAccount(ctx context.Context, id identity.Identity) error {
+	a := &storage.Account{Subject: id.Subject(), Identity: id, CheckedAt: st.now()}
+	if err := st.store.SaveAccount(ctx, a); err != nil {
+		return err
+	}
+	st.live.updateAccount(a.Subject, &id)
+	return nil
+}

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+	"github.com/caddy-mcp/caddy-mcp-oauth/token"
+)
+
+// tokenResponse is RFC 6749 §5.1. Scope is always there: clients decide by it
+// whether to ask for more (R7.9).
+type tokenResponse struct {
+	AccessToken  string `json:"access_token"`
+	TokenType    string `json:"token_type"`
+	ExpiresIn    int64  `json:"expires_in"`
+	RefreshToken string `json:"refresh_token"`
+	Scope        string `json:"scope"`
+}
+
+// serveToken is the token endpoint (RFC 6749 §3.2).
+func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
+	p, perr := readForm(w, r)
+	if perr != nil {
+		writeOAuthError(w, perr)
+		return
+	}
+	c, perr := s.authenticateClient(r, p)
+	if perr != nil {
+		s.refuseToken(w, r, "", perr)
+		return
+	}
+	req, perr := oauth.ParseTokenRequest(p)
+	if perr != nil {
+		s.refuseToken(w, r, c.ID, perr)
+		return
+	}
+	var resp *tokenResponse
+	switch req.GrantType {
+	case oauth.GrantAuthorizationCode:
+		resp, perr = s.exchangeCode(r.Context(), c, req)
+	case oauth.GrantRefreshToken:
+		resp, perr = s.exchangeRefresh(r.Context(), c, req)
+	default:
+		perr = oauth.NewError(oauth.CodeUnsupportedGrantType, "grant_type is not supported")
+	}
+	if perr != nil {
+		s.refuseToken(w, r, c.ID, perr)
+		return
+	}
+	w.Header().Set("Pragma", "no-cache")
+	writeJSON(w, http.StatusOK, resp)
+}
+
+// refuseToken answers an error. Failures count against the sender's limit, never
+// successes: hosted clients refresh for all their users from a few addresses.
+func (s *Server) refuseToken(w http.ResponseWriter, r *http.Request, clientID string, e *oauth.Error) {
+	s.log.Info("token request refused", "reason", e.Code, "description", e.Description, "client_id", clientID)
+	if e.HTTPStatus() < http.StatusInternalServerError {
+		if ok, retry := s.limitTokens.Allow(s.clientKey(r)); !ok {
+			writeOAuthError(w, tooMany(w, retry))
+			return
+		}
+	}
+	if e.Code == oauth.CodeInvalidClient && r.Header.Get("Authorization") != "" {
+		w.Header().Set("WWW-Authenticate", `Basic realm="token endpoint"`)
+	}
+	writeOAuthError(w, e)
+}
+
+// storeError logs the cause of a failed verb and tells the client to come back.
+func (s *Server) storeError(verb string, err error) *oauth.Error {
+	s.log.Error("store failed", "verb", verb, "error", err)
+	return unavailable()
+}
+
+// authenticateClient finds the client and checks its secret (R7.3). A client we
+// do not know is invalid_client, which makes SDKs register again (R4.22).
+func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (*storage.Client, *oauth.Error) {
+	cred, perr := oauth.ParseClientCredentials(r.Header, p)
+	if perr != nil {
+		return nil, perr
+	}
+	c, err := s.client(r.Context(), cred.ID)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, oauth.NewError(oauth.CodeInvalidClient, "the client is not registered here, register again")
+	case err != nil:
+		return nil, s.storeError("client", err)
+	}
+	// A confidential client may send its secret either way: which one it
+	// registered for is often not what it does.
+	if c.AuthMethod != oauth.AuthNone && !equalHash(token.Hash(cred.Secret), c.SecretHash) {
+		return nil, oauth.NewError(oauth.CodeInvalidClient, "the client secret is missing or wrong")
+	}
+	return c, nil
+}
+
+// grantFor reads the grant a code or refresh token names. Whatever is wrong with
+// it, the client learns the same: invalid_grant, which makes it sign in again.
+func (s *Server) grantFor(ctx context.Context, grantID string, c *storage.Client, req *oauth.TokenRequest) (*storage.Grant, *oauth.Error) {
+	g, err := s.st.store.Grant(ctx, s.cfg.Issuer, grantID)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, invalidGrant("it expired or was revoked")
+	case err != nil:
+		return nil, s.storeError("grant", err)
+	case g.ClientID != c.ID:
+		return nil, invalidGrant("it was issued to another client")
+	}
+	return g, s.checkResource(g, req.Resources)
+}
+
+// checkResource holds a token request to the resource that was authorized. Absent
+// means that one; several clients send it only at /authorize (R7.5).
+func (s *Server) checkResource(g *storage.Grant, requested []string) *oauth.Error {
+	guard := s.byResource[g.Resource]
+	if guard == nil {
+		return invalidGrant("its resource is no longer served here")
+	}
+	if len(requested) == 0 {
+		return nil
+	}
+	got, perr := s.resolveResource(requested)
+	if perr != nil {
+		return perr
+	}
+	if got != guard && !isOrigin(requested, s.cfg.Issuer) {
+		return oauth.NewError(oauth.CodeInvalidTarget, "resource is not the one that was authorized")
+	}
+	return nil
+}
+
+// isOrigin: the bare origin is what some clients send for whatever they were
+// given; it asks for no other resource by name.
+func isOrigin(requested []string, issuer string) bool {
+	return !slices.ContainsFunc(requested, func(raw string) bool {
+		canonical, perr := oauth.CanonicalResource(raw)
+		return perr != nil || canonical != issuer
+	})
+}
+
+// respond makes the token set of a grant.
+func (s *Server) respond(g *storage.Grant, scopes []string, refresh string) (*tokenResponse, *oauth.Error) {
+	now := s.st.now()
+	expires := now.Add(s.cfg.AccessTokenTTL)
+	if expires.After(g.ExpiresAt) {
+		expires = g.ExpiresAt
+	}
+	access, err := s.st.ring.Load().SealAccess(token.Access{
+		Issuer: g.Issuer, GrantID: g.ID, Subject: g.Subject, ClientID: g.ClientID,
+		Resource: g.Resource, Scopes: scopes, ExpiresAt: expires,
+	})
+	if err != nil {
+		return nil, s.storeError("seal", err)
+	}
+	return &tokenResponse{
+		AccessToken: access, TokenType: "Bearer", ExpiresIn: int64(expires.Sub(now) / time.Second),
+		RefreshToken: refresh, Scope: oauth.FormatScope(scopes),
+	}, nil
+}
+
+// stillAllowed asks the policy of now. The grant is kept: the configuration may
+// change back, and the guard refuses its tokens meanwhile.
+func (s *Server) stillAllowed(ctx context.Context, g *storage.Grant) *oauth.Error {
+	id := g.Identity
+	switch a, err := s.st.store.Account(ctx, g.Subject); {
+	case err == nil:
+		id = a.Identity
+	case !errors.Is(err, storage.ErrNotFound):
+		return s.storeError("account", err)
+	}
+	if guard := s.byResource[g.Resource]; guard == nil || !guard.cfg.Policy.Allows(id) {
+		s.log.Warn("account no longer allowed", "subject", g.Subject, "resource", g.Resource)
+		return invalidGrant("the account is not allowed to use this resource")
+	}
+	return nil
+}
+
+func invalidGrant(why string) *oauth.Error {
+	return oauth.NewError(oauth.CodeInvalidGrant, "%s", fmt.Sprintf("the code or refresh token cannot be used: %s", why))
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+	"github.com/caddy-mcp/caddy-mcp-oauth/token"
+)
+
+// unusedGrace is how long a refresh token is still answered whose successor was
+// never used: the client did not get the answer, or another process of it did and
+// has not told (clients.md, "Refresh").
+const unusedGrace = 15 * time.Minute
+
+// exchangeRefresh rotates a refresh token (RFC 6749 §6, OAuth 2.1 §4.3.1). A
+// client with several processes, or one that lost the answer, gets the same
+// successor again and a fresh access token; a token from further back revokes the
+// grant, because one of the two holders is not the client.
+func (s *Server) exchangeRefresh(ctx context.Context, c *storage.Client, req *oauth.TokenRequest) (*tokenResponse, *oauth.Error) {
+	ring := s.st.ring.Load()
+	grantID, err := ring.ParseRefresh(req.RefreshToken)
+	if err != nil {
+		return nil, invalidGrant("it is not a refresh token of this server")
+	}
+	g, perr := s.grantFor(ctx, grantID, c, req)
+	if perr != nil {
+		return nil, perr
+	}
+	scopes, perr := narrowScopes(req.Scope, g.Scopes)
+	if perr != nil {
+		return nil, perr
+	}
+	if perr := s.stillAllowed(ctx, g); perr != nil {
+		return nil, perr
+	}
+	nonce := token.NewNonce()
+	rotated, err := s.st.store.RotateRefresh(ctx, s.cfg.Issuer, g.ID, storage.Rotation{
+		Presented: token.Hash(req.RefreshToken),
+		Successor: token.Hash(ring.Successors(g.ID, req.RefreshToken, nonce)[0]),
+		Nonce:     nonce,
+		TTL:       s.cfg.RefreshTokenTTL, Grace: s.cfg.RefreshGrace, UnusedGrace: unusedGrace,
+	})
+	switch {
+	case errors.Is(err, storage.ErrReuse):
+		s.st.forgetGrant(g.ID)
+		s.log.Warn("refresh token reused after its time, grant revoked", "subject", g.Subject, "client_id", g.ClientID)
+		return nil, invalidGrant("it was used before, sign in again")
+	case errors.Is(err, storage.ErrNotFound):
+		return nil, invalidGrant("it expired or was revoked")
+	case err != nil:
+		return nil, s.storeError("rotate refresh", err)
+	}
+	refresh := successor(rotated, ring.Successors(g.ID, req.RefreshToken, rotated.Nonce))
+	if refresh == "" { // only where the key that derived it has left the ring
+		return nil, invalidGrant("its successor cannot be derived with the present keys")
+	}
+	return s.respond(rotated.Grant, scopes, refresh)
+}
+
+// successor picks the candidate that the grant knows: a repeat may come after the
+// key that made the first answer was replaced.
+func successor(r *storage.Rotated, candidates []string) string {
+	family := r.Grant.Refresh
+	for _, candidate := range candidates {
+		h := storage.Hash(token.Hash(candidate))
+		known := equalHash(h, family.Current) || slices.ContainsFunc(family.Retired, func(old storage.Retired) bool {
+			return equalHash(h, old.Hash)
+		})
+		if known {
+			return candidate
+		}
+	}
+	return ""
+}
+
+// narrowScopes applies the scope parameter of a refresh: less than was granted is
+// possible, more never (RFC 6749 §6). Scopes beyond the grant are dropped.
+func narrowScopes(scope string, granted []string) ([]string, *oauth.Error) {
+	requested, perr := oauth.ParseScope(scope)
+	if perr != nil || len(requested) == 0 {
+		return granted, perr
+	}
+	kept := slices.DeleteFunc(slices.Clone(granted), func(sc string) bool { return !slices.Contains(requested, sc) })
+	if len(kept) == 0 {
+		return nil, oauth.NewError(oauth.CodeInvalidScope, "none of the requested scopes was granted")
+	}
+	return kept, nil
+}

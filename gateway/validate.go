@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
+	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
+)
+
+// validate reports everything that is wrong at once.
+func (c *Config) validate() error {
+	errs := []error{ValidateIssuer(c.Issuer)}
+	if len(c.Resources) == 0 {
+		errs = append(errs, errors.New("no resource to protect"))
+	}
+	errs = append(errs, c.validateResources()...)
+	errs = append(errs, c.validateUpstreams()...)
+	if c.AccessTokenTTL <= 0 || c.RefreshTokenTTL < c.AccessTokenTTL || c.RefreshGrace < 0 {
+		errs = append(errs, errors.New("token lifetimes: want 0 < access_token_ttl <= refresh_token_ttl, refresh_grace >= 0"))
+	}
+	switch c.Registration.Mode {
+	case RegistrationOpen, RegistrationOff:
+	case RegistrationToken:
+		if len(c.Registration.Token) < 16 {
+			errs = append(errs, errors.New("registration token: want at least 16 characters"))
+		}
+	default:
+		errs = append(errs, fmt.Errorf("registration: unknown mode %q", c.Registration.Mode))
+	}
+	return errors.Join(errs...)
+}
+
+// ValidateIssuer checks that an issuer is a bare origin as clients will compare
+// it: scheme and host in lower case, no default port, nothing after it (R1.1,
+// R3.3); https, or http on a loopback host (R1.5).
+func ValidateIssuer(issuer string) error {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" {
+		return fmt.Errorf("issuer %q: want https://host", issuer)
+	}
+	if u.Scheme+"://"+u.Host != issuer {
+		return fmt.Errorf("issuer %q: want the bare origin %s://%s, without path, query or trailing slash", issuer, u.Scheme, u.Host)
+	}
+	if strings.ToLower(issuer) != issuer {
+		return fmt.Errorf("issuer %q: want lower case", issuer)
+	}
+	if p := u.Port(); strings.HasSuffix(u.Host, ":") || u.Scheme == "https" && p == "443" || u.Scheme == "http" && p == "80" {
+		return fmt.Errorf("issuer %q: leave the default port out", issuer)
+	}
+	if u.Scheme == "http" && !isLoopbackHost(u.Hostname()) {
+		return fmt.Errorf("issuer %q: plain http is for loopback hosts only, tokens would travel in the clear", issuer)
+	}
+	return nil
+}
+
+func (c *Config) validateResources() []error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, r := range c.Resources {
+		for _, p := range append([]string{r.Path}, r.Also...) {
+			switch key := strings.ToLower(p); {
+			case !strings.HasPrefix(p, "/") || p != "/" && strings.HasSuffix(p, "/") || strings.ContainsAny(p, "*?#%{} \\"):
+				errs = append(errs, fmt.Errorf("path %q: want a plain path such as /mcp", p))
+			case ReservedPath(p):
+				errs = append(errs, fmt.Errorf("path %q belongs to the gateway's own endpoints", p))
+			case seen[key]:
+				errs = append(errs, fmt.Errorf("path %q is protected twice", p))
+			default:
+				seen[key] = true
+			}
+		}
+		if r.Policy == nil {
+			errs = append(errs, fmt.Errorf("resource %s: nobody is allowed; add a line such as `allow user:octocat`", r.Path))
+		}
+		if len(r.Scopes) == 0 {
+			errs = append(errs, fmt.Errorf("resource %s: no scopes", r.Path))
+		}
+		for _, sc := range r.Scopes {
+			if !oauth.ValidScopeToken(sc) || sc == oauth.ScopeOfflineAccess {
+				errs = append(errs, fmt.Errorf("resource %s: %q cannot be a scope of a resource", r.Path, sc))
+			}
+		}
+	}
+	return errs
+}
+
+func (c *Config) validateUpstreams() []error {
+	var errs []error
+	if len(c.Upstreams) == 0 {
+		errs = append(errs, errors.New("no upstream to sign in with; add github or local to the global mcp_oauth block"))
+	}
+	seen := map[string]bool{}
+	for _, up := range c.Upstreams {
+		if seen[up.Name()] {
+			errs = append(errs, fmt.Errorf("upstream %q is configured twice", up.Name()))
+		}
+		seen[up.Name()] = true
+		switch up.(type) {
+		case upstream.Redirector, upstream.PasswordChecker:
+		default:
+			errs = append(errs, fmt.Errorf("upstream %q offers no way to sign in", up.Name()))
+		}
+	}
+	return errs
+}

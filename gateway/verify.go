@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
+	"github.com/caddy-mcp/caddy-mcp-oauth/token"
+)
+
+// liveToken is an access token we have opened before, keyed by its hash. It
+// holds no verdict but what follows from the token alone; everything that can
+// change is behind grant.
+type liveToken struct {
+	issuer, resource, scope string
+	expiresAt               time.Time
+	grant                   *liveGrant
+	// ring opened the token. After a change of keys it is opened again.
+	ring *token.Ring
+	// view is what the last request with this token made of it.
+	view atomic.Pointer[view]
+}
+
+// Reasons a token is refused. They are logged and counted; the client learns the
+// description only.
+var (
+	errTokenForged   = refusedToken{"token_invalid", "the access token is not valid"}
+	errTokenExpired  = refusedToken{"token_expired", "the access token expired"}
+	errTokenRevoked  = refusedToken{"token_revoked", "the access token was revoked"}
+	errTokenAudience = refusedToken{"token_audience", "the access token is for another resource"}
+)
+
+type refusedToken struct{ reason, description string }
+
+func (e refusedToken) Error() string { return e.description }
+
+// verify returns the live token, a refusedToken, or the store's error. A forged
+// token ends before the store is asked (R8.3).
+func (st *State) verify(ctx context.Context, raw, issuer, resource string) (*liveToken, error) {
+	key, ring := token.Hash(raw), st.ring.Load()
+	t, ok := st.live.tokens.Get(key)
+	if !ok || t.ring != ring || t.grant.state.Load() == grantEvicted {
+		var err error
+		if t, err = st.open(ctx, raw, ring, issuer, resource); err != nil {
+			return nil, err
+		}
+		st.live.tokens.Set(key, t)
+	}
+	if err := t.check(issuer, resource, st.now()); err != nil {
+		return nil, err
+	}
+	if t.grant.state.Load() == grantRevoked {
+		return nil, errTokenRevoked
+	}
+	return t, nil
+}
+
+// open is the first sight of a token on this machine.
+func (st *State) open(ctx context.Context, raw string, ring *token.Ring, issuer, resource string) (*liveToken, error) {
+	a, err := ring.OpenAccess(raw)
+	if err != nil {
+		return nil, errTokenForged
+	}
+	t := &liveToken{
+		issuer: a.Issuer, resource: a.Resource, scope: oauth.FormatScope(a.Scopes),
+		expiresAt: a.ExpiresAt, ring: ring,
+	}
+	if err := t.check(issuer, resource, st.now()); err != nil {
+		return nil, err
+	}
+	t.grant, err = st.live.grant(ctx, a.Issuer, a.GrantID)
+	if errors.Is(err, errGrantGone) {
+		return nil, errTokenRevoked
+	}
+	return t, err
+}
+
+func (t *liveToken) check(issuer, resource string, now time.Time) error {
+	switch {
+	case t.issuer != issuer || t.resource != resource:
+		return errTokenAudience
+	case !now.Before(t.expiresAt):
+		return errTokenExpired
+	}
+	return nil
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
+	"github.com/caddy-mcp/caddy-mcp-oauth/policy"
+)
+
+// Principal is who is calling, through which client, for which resource.
+type Principal struct {
+	Subject  string
+	Login    string
+	Name     string
+	Email    string
+	Groups   []string
+	ClientID string
+	Scope    string
+	GrantID  string
+	Resource string
+}
+
+// view is one policy's verdict on one person's facts, and the header values that
+// follow from them. It is made once and reused until either changes: both are
+// compared by identity, so a reload or new facts make a new view.
+type view struct {
+	policy    *policy.Policy
+	facts     *identity.Identity
+	allowed   bool
+	principal *Principal
+	names     []string
+	values    []string
+}
+
+// viewFor returns the token's view under this policy.
+func (t *liveToken) viewFor(p *policy.Policy, log *slog.Logger) *view {
+	facts := t.grant.account.facts.Load()
+	if v := t.view.Load(); v != nil && v.policy == p && v.facts == facts {
+		return v
+	}
+	v := newView(t, p, facts, log)
+	t.view.Store(v)
+	return v
+}
+
+func newView(t *liveToken, p *policy.Policy, facts *identity.Identity, log *slog.Logger) *view {
+	v := &view{policy: p, facts: facts, allowed: p.Allows(*facts), principal: &Principal{
+		Subject: facts.Subject(), Login: facts.Login, Name: facts.Name, Groups: facts.Groups,
+		ClientID: t.grant.clientID, Scope: t.scope, GrantID: t.grant.id, Resource: t.resource,
+	}}
+	if facts.EmailVerified {
+		v.principal.Email = facts.Email
+	}
+	v.add(headerUser, v.principal.Subject)
+	v.add(headerUsername, v.principal.Login)
+	v.add(headerEmail, v.principal.Email)
+	v.add(headerGroups, groupsHeader(facts.Groups, log))
+	v.add(headerClientID, v.principal.ClientID)
+	v.add(headerScope, v.principal.Scope)
+	return v
+}
+
+// add keeps a header whose value is visible ASCII; anything else is left out
+// rather than altered, so that two different people never look the same.
+func (v *view) add(name, value string) {
+	if value != "" && visibleASCII(value) {
+		v.names = append(v.names, name)
+		v.values = append(v.values, value)
+	}
+}
+
+// inject sets the prepared headers. The values are copied into one fresh slice:
+// handlers after us may edit them in place.
+func (v *view) inject(h http.Header) {
+	values := make([]string, len(v.values))
+	copy(values, v.values)
+	for i, name := range v.names {
+		h[name] = values[i : i+1 : i+1]
+	}
+}
+
+// maxGroupsHeader keeps the header within what common servers accept.
+const maxGroupsHeader = 4096
+
+// groupsHeader joins groups with commas. A group that contains a comma, or
+// anything but visible ASCII, would be read as something else and is left out.
+func groupsHeader(groups []string, log *slog.Logger) string {
+	var b strings.Builder
+	for _, g := range groups {
+		if g == "" || strings.Contains(g, ",") || !visibleASCII(g) || b.Len()+1+len(g) > maxGroupsHeader {
+			log.Warn("group left out of identity header", "header", headerGroups, "length", len(g))
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(g)
+	}
+	return b.String()
+}
+
+// visibleASCII allows the space inside, as in display names of groups.
+func visibleASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return strings.TrimSpace(s) == s
+}
