@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bolt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+)
+
+// maxGroup bounds the calls of one transaction, hence its memory and how long
+// the first of them waits for the last.
+const maxGroup = 512
+
+// committer runs the write calls of all callers. A commit is two syncs of the
+// disk and costs milliseconds, so the calls that arrive during one share the
+// next. bbolt's own Batch waits a fixed time for company: short, and callers
+// queue up one sync each; long, and a lone caller waits for nobody. This one
+// never waits: a lone call commits at once.
+type committer struct {
+	db  *bbolt.DB
+	now func() time.Time
+	log *slog.Logger
+
+	mu      sync.Mutex
+	queue   []*call
+	running bool
+	closed  bool
+	idle    sync.Cond // signalled when running ends
+}
+
+// call is one caller's function. It may run several times, as its transaction
+// is undone when another call of the group fails, so it has to set all of its
+// results every time.
+type call struct {
+	ctx  context.Context //nolint:containedctx // it lives as long as the caller waits
+	fn   func(*writeTx) error
+	err  error // of the last run
+	done chan error
+}
+
+func newCommitter(db *bbolt.DB, now func() time.Time, log *slog.Logger) *committer {
+	c := &committer{db: db, now: now, log: log}
+	c.idle.L = &c.mu
+	return c
+}
+
+// do runs fn in a write transaction and returns once that is durable. An error
+// of fn leaves nothing of it behind. Where fn changes nothing nothing is
+// written, but do still returns only after every commit fn could see. A context
+// that is done before fn ran keeps it from running; later, the outcome is open.
+func (c *committer) do(ctx context.Context, fn func(*writeTx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	own := &call{ctx: ctx, fn: fn, done: make(chan error, 1)}
+	if !c.enqueue(own) {
+		return storage.ErrClosed
+	}
+	select {
+	case err := <-own.done:
+		return err
+	case <-ctx.Done():
+	}
+	select { // both may be ready, and then there is an outcome to tell
+	case err := <-own.done:
+		return err
+	default:
+		return ctx.Err()
+	}
+}
+
+func (c *committer) enqueue(own *call) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return false
+	}
+	c.queue = append(c.queue, own)
+	if !c.running {
+		c.running = true
+		go c.run()
+	}
+	return true
+}
+
+// close refuses new calls and returns when the accepted ones are answered.
+func (c *committer) close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for c.running {
+		c.idle.Wait()
+	}
+}
+
+func (c *committer) run() {
+	for {
+		group := c.next()
+		if group == nil {
+			return
+		}
+		c.commit(group)
+	}
+}
+
+func (c *committer) next() []*call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := min(len(c.queue), maxGroup)
+	if n == 0 {
+		c.queue = nil
+		c.running = false
+		c.idle.Broadcast()
+		return nil
+	}
+	group := slices.Clone(c.queue[:n])
+	c.queue = c.queue[n:]
+	return group
+}
+
+// commit answers every call of the group. A call that fails is taken out, and
+// the others run again without it.
+func (c *committer) commit(group []*call) {
+	for {
+		failed, err := c.attempt(group)
+		if failed < 0 {
+			for _, own := range group {
+				own.done <- errors.Join(err, own.err)
+			}
+			return
+		}
+		group[failed].done <- err
+		group = slices.Delete(group, failed, failed+1)
+	}
+}
+
+// errUnchanged rolls back a transaction that has nothing to commit.
+var errUnchanged = errors.New("nothing changed")
+
+// attempt runs the group in one transaction. It returns the index of the call
+// that failed, or -1 and the error of the transaction itself.
+func (c *committer) attempt(group []*call) (failed int, err error) {
+	failed = -1
+	err = c.guarded(func() error {
+		return c.db.Update(func(tx *bbolt.Tx) error {
+			changed := false
+			for i, own := range group {
+				if own.err = own.ctx.Err(); own.err != nil {
+					continue
+				}
+				failed = i
+				w := &writeTx{tx: tx, now: c.now().Round(0).UTC()}
+				if err := own.fn(w); err != nil {
+					return err
+				}
+				changed = changed || w.changed
+			}
+			failed = -1
+			if !changed {
+				return errUnchanged
+			}
+			return nil
+		})
+	})
+	if errors.Is(err, errUnchanged) {
+		return -1, nil
+	}
+	return failed, err
+}
+
+// view runs fn in a read transaction.
+func (c *committer) view(fn func(*bbolt.Tx) error) error {
+	return c.guarded(func() error { return c.db.View(fn) })
+}
+
+// guarded turns a panic into ErrDamaged. bbolt panics where a page does not
+// hold what it must, and reading the mapping of a file that was cut short
+// faults; neither may take down a server that has other sites to serve.
+func (c *committer) guarded(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error("state file access panicked", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = fmt.Errorf("%w (%v)", ErrDamaged, p)
+		}
+	}()
+	return fn()
+}

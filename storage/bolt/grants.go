@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bolt
+
+import (
+	"context"
+	"errors"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+)
+
+// CreateGrant implements storage.Store.
+func (s *Store) CreateGrant(ctx context.Context, g *storage.Grant) error {
+	_, err := write(ctx, s, "create grant", func(w *writeTx) (nothing, error) {
+		return nothing{}, grants.insert(w, g)
+	})
+	return err
+}
+
+// Grant implements storage.Store.
+func (s *Store) Grant(ctx context.Context, issuer, id string) (*storage.Grant, error) {
+	return read(ctx, s, "read grant", grants, keyOf(issuer, id))
+}
+
+// RedeemCode implements storage.Store.
+func (s *Store) RedeemCode(ctx context.Context, issuer, grantID string, r storage.Redemption) (*storage.Grant, error) {
+	k := keyOf(issuer, grantID)
+	return write(ctx, s, "redeem code", func(w *writeTx) (*storage.Grant, error) {
+		g, err := grants.get(w.tx, k, w.now)
+		if err != nil {
+			return nil, err
+		}
+		if err := storage.Redeem(g, r, w.now); err != nil {
+			return nil, err
+		}
+		return g, grants.replace(w, g)
+	})
+}
+
+// RotateRefresh implements storage.Store.
+func (s *Store) RotateRefresh(ctx context.Context, issuer, grantID string, r storage.Rotation) (*storage.Rotated, error) {
+	k := keyOf(issuer, grantID)
+	return write(ctx, s, "rotate refresh token", func(w *writeTx) (*storage.Rotated, error) {
+		g, err := grants.get(w.tx, k, w.now)
+		if err != nil {
+			return nil, err
+		}
+		rotated, err := storage.Rotate(g, r, w.now)
+		if errors.Is(err, storage.ErrReuse) {
+			if dropErr := grants.drop(w, k); dropErr != nil {
+				return nil, dropErr
+			}
+		}
+		if err != nil {
+			return nil, err
+		}
+		rotated.Grant = g
+		if rotated.Repeat {
+			return &rotated, nil
+		}
+		return &rotated, grants.replace(w, g)
+	})
+}
+
+// RevokeGrant implements storage.Store. The record is deleted: a grant that is
+// not found is exactly what every other verb then sees.
+func (s *Store) RevokeGrant(ctx context.Context, issuer, grantID string) error {
+	_, err := write(ctx, s, "revoke grant", func(w *writeTx) (nothing, error) {
+		return nothing{}, grants.drop(w, keyOf(issuer, grantID))
+	})
+	return err
+}
