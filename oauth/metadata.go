@@ -50,13 +50,13 @@ type ServerMetadata struct {
 	ServiceDocumentation string   `json:"service_documentation,omitempty"`
 }
 
-// ServerOptions says what an issuer offers. Only endpoints that exist are
+// ServerMetadataOptions says what an issuer offers. Only endpoints that exist are
 // announced.
-type ServerOptions struct {
+type ServerMetadataOptions struct {
 	// Scopes are those of all resources; offline_access is added to them.
 	Scopes []string
-	// Resources are the identifiers of the resources (RFC 9728 §4).
-	Resources []string
+	// ProtectedResources are the identifiers of the resources (RFC 9728 §4).
+	ProtectedResources []string
 
 	Registration      bool // RFC 7591 is not switched off
 	Revocation        bool // RFC 7009
@@ -69,7 +69,7 @@ type ServerOptions struct {
 
 // NewServerMetadata describes an issuer, which is a bare origin without a
 // trailing slash. Nothing in the result is shared with opts.
-func NewServerMetadata(issuer string, opts ServerOptions) *ServerMetadata {
+func NewServerMetadata(issuer string, opts ServerMetadataOptions) *ServerMetadata {
 	secrets := []string{AuthPost, AuthBasic}
 	methods := append([]string{AuthNone}, secrets...)
 	m := &ServerMetadata{
@@ -87,7 +87,7 @@ func NewServerMetadata(issuer string, opts ServerOptions) *ServerMetadata {
 		AuthorizationResponseIssParameterSupported: true,
 		ClientIDMetadataDocumentSupported:          opts.ClientIDDocuments,
 
-		ProtectedResources:   slices.Clone(opts.Resources),
+		ProtectedResources:   slices.Clone(opts.ProtectedResources),
 		ServiceDocumentation: opts.ServiceDocumentation,
 	}
 	if opts.Registration {

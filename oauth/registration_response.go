@@ -2,6 +2,8 @@
 
 package oauth
 
+import "time"
+
 // RegistrationResponse is the client information response (RFC 7591 §3.2.1,
 // RFC 7592 §3): what we registered, and what only we know. No member is ever
 // null.
@@ -22,11 +24,11 @@ type RegistrationResponse struct {
 }
 
 // NewRegistrationResponse answers a registration. secret is used only where the
-// client is confidential; it never expires. issuedAt is in seconds since 1970.
-func NewRegistrationResponse(r *Registration, clientID, secret string, issuedAt int64) *RegistrationResponse {
+// client is confidential; it never expires.
+func NewRegistrationResponse(r *Registration, clientID, secret string, issuedAt time.Time) *RegistrationResponse {
 	response := &RegistrationResponse{
 		ClientID:         clientID,
-		ClientIDIssuedAt: issuedAt,
+		ClientIDIssuedAt: issuedAt.Unix(),
 		Registration:     *r,
 	}
 	if r.Confidential() {
