@@ -5,7 +5,6 @@ package gateway
 import (
 	"encoding/json"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
@@ -15,16 +14,8 @@ import (
 // the root.
 func resourceURL(issuer, path string) string { return issuer + strings.TrimSuffix(path, "/") }
 
-// metadataURL is where the metadata of a resource path is found: the well-known
-// segment is inserted before the path (RFC 9728 §3.1).
-func metadataURL(issuer, path string) string { return issuer + wellKnownFor(path) }
-
-func wellKnownFor(path string) string {
-	if path == "/" {
-		return oauth.WellKnownResource
-	}
-	return oauth.WellKnownResource + path
-}
+// wellKnownFor is the path of a resource's metadata document.
+func wellKnownFor(path string) string { return oauth.ResourceMetadataURL("", path) }
 
 // metadataDocuments renders every discovery document once. A document exists for
 // each path of each resource, with and without a trailing slash, naming exactly
@@ -57,24 +48,14 @@ func (s *Server) metadataDocuments() (map[string][]byte, error) {
 }
 
 func (s *Server) resourceMetadata(res *Resource, resource string) *oauth.ResourceMetadata {
-	return &oauth.ResourceMetadata{
-		Resource:               resource,
-		AuthorizationServers:   []string{s.cfg.Issuer},
-		ScopesSupported:        res.Scopes,
-		BearerMethodsSupported: []string{"header"},
-		ResourceName:           res.Name,
-	}
+	return oauth.NewResourceMetadata(resource, s.cfg.Issuer, res.Name, res.Scopes)
 }
 
 func (s *Server) serverMetadata() *oauth.ServerMetadata {
 	var scopes, resources []string
 	for _, res := range s.cfg.Resources {
 		resources = append(resources, resourceURL(s.cfg.Issuer, res.Path))
-		for _, sc := range res.Scopes {
-			if !slices.Contains(scopes, sc) {
-				scopes = append(scopes, sc)
-			}
-		}
+		scopes = append(scopes, res.Scopes...)
 	}
 	return oauth.NewServerMetadata(s.cfg.Issuer, oauth.ServerMetadataOptions{
 		Scopes:             scopes,
