@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package storagetest
+
+import (
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+)
+
+// copyTests check that a record is the caller's alone: what a caller does to
+// one it passed in or got back is seen by nobody else.
+var copyTests = map[string]func(*env){
+	"client": func(e *env) {
+		c := NewClient(issuerA, "client", e.clock.Now())
+		e.ok(e.store.CreateClient(e.ctx, c))
+		spoil(c.RedirectURIs, c.GrantTypes)
+		c.Name = "spoilt"
+		want := NewClient(issuerA, "client", e.clock.Now())
+		for range 2 {
+			e.wantClient(issuerA, "client", want)
+			got, err := e.store.Client(e.ctx, issuerA, "client")
+			e.ok(err)
+			spoil(got.RedirectURIs, got.GrantTypes)
+			got.SecretHash[0]++
+		}
+	},
+	"pending": func(e *env) {
+		p := NewPending(issuerA, "state", e.clock.Now())
+		e.ok(e.store.CreatePending(e.ctx, p))
+		spoil(p.Request.Scopes)
+		want := NewPending(issuerA, "state", e.clock.Now())
+		for range 2 {
+			got, err := e.store.Pending(e.ctx, issuerA, hash("state"))
+			e.ok(err)
+			e.same(got, want)
+			spoil(got.Request.Scopes)
+		}
+	},
+	"account": func(e *env) {
+		a := newAccount(e.clock.Now())
+		e.ok(e.store.SaveAccount(e.ctx, a))
+		spoil(a.Identity.Groups)
+		for range 2 {
+			got, err := e.store.Account(e.ctx, a.Subject)
+			e.ok(err)
+			e.same(got, newAccount(e.clock.Now()))
+			spoil(got.Identity.Groups)
+		}
+	},
+	"grant": func(e *env) {
+		g := NewGrant(issuerA, "grant", e.clock.Now())
+		e.ok(e.store.CreateGrant(e.ctx, g))
+		spoil(g.Scopes, g.Identity.Groups)
+		for range 2 {
+			got, err := e.store.Grant(e.ctx, issuerA, "grant")
+			e.ok(err)
+			e.same(got, NewGrant(issuerA, "grant", e.clock.Now()))
+			spoil(got.Scopes, got.Identity.Groups)
+		}
+	},
+	"redeemed and rotated grant": func(e *env) {
+		live := e.createLive("grant")
+		spoil(live.Scopes, live.Identity.Groups)
+		r := rotation("first", "nonce")
+		first, err := e.store.RotateRefresh(e.ctx, issuerA, "grant", r)
+		e.ok(err)
+		e.spoilNonces(r.Nonce, first)
+		for range 2 {
+			repeat, err := e.store.RotateRefresh(e.ctx, issuerA, "grant", rotation("first", "x"))
+			e.ok(err)
+			e.same(repeat.Grant.Scopes, []string{"mcp"})
+			e.spoilNonces([]byte("nonce"), repeat)
+		}
+	},
+	"two callers get two records": func(e *env) {
+		e.createLive("grant")
+		errs := race(func(i int) error {
+			g, err := e.store.Grant(e.ctx, issuerA, "grant")
+			if err == nil { // the race detector watches
+				g.Subject = string(rune('a' + i))
+				spoil(g.Scopes, g.Identity.Groups)
+			}
+			return err
+		})
+		e.wantWinners(errs, Callers, nil)
+	},
+	"nothing comes beside an error": func(e *env) {
+		c, err := e.store.Client(e.ctx, issuerA, "x")
+		e.wantErr(err, storage.ErrNotFound)
+		p, err := e.store.Pending(e.ctx, issuerA, hash("x"))
+		e.wantErr(err, storage.ErrNotFound)
+		a, err := e.store.Account(e.ctx, "x")
+		e.wantErr(err, storage.ErrNotFound)
+		g, err := e.store.Grant(e.ctx, issuerA, "x")
+		e.wantErr(err, storage.ErrNotFound)
+		e.same([]bool{c == nil, p == nil, a == nil, g == nil}, []bool{true, true, true, true})
+	},
+}
+
+func spoil(lists ...[]string) {
+	for _, list := range lists {
+		for i := range list {
+			list[i] = "spoilt"
+		}
+		_ = append(list, "spoilt")
+	}
+}
+
+// spoilNonces overwrites the nonce a caller passed in and those it got back,
+// one by one: memory that two of them share shows in the second.
+func (e *env) spoilNonces(passed []byte, r *storage.Rotated) {
+	e.Helper()
+	for _, nonce := range [][]byte{passed, r.Nonce, r.Grant.Refresh.Retired[0].Nonce} {
+		e.same(string(nonce), "nonce")
+		copy(nonce, "spoil")
+	}
+	spoil(r.Grant.Scopes, r.Grant.Identity.Groups)
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package storagetest
+
+import (
+	"crypto/sha256"
+	"time"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+)
+
+const (
+	issuerA = "https://a.example.com"
+	issuerB = "https://b.example.com"
+)
+
+func hash(secret string) storage.Hash { return sha256.Sum256([]byte(secret)) }
+
+// The fixtures fill every field, so that a comparison notices one that an engine
+// forgets.
+
+func octocat() identity.Identity {
+	return identity.Identity{
+		Upstream: "github", Kind: identity.KindGitHub, ID: "583231", Login: "octocat", Name: "The Octocat",
+		Email: "octocat@example.com", EmailVerified: true, Groups: []string{"acme", "acme/dev"},
+	}
+}
+
+// NewClient is a client that never completed a sign-in, created now.
+func NewClient(issuer, id string, now time.Time) *storage.Client {
+	return &storage.Client{
+		Issuer: issuer, ID: id, Name: "Inspector", URI: "https://client.example.com",
+		RedirectURIs: []string{"http://127.0.0.1/callback", "cursor://anysphere/callback"},
+		AuthMethod:   "client_secret_post", SecretHash: hash("secret of " + id),
+		GrantTypes: []string{"authorization_code", "refresh_token"}, Scope: "mcp", ApplicationType: "native",
+		SoftwareID: "inspector", SoftwareVersion: "1.2.3",
+		CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour),
+	}
+}
+
+func authorization() storage.Authorization {
+	return storage.Authorization{
+		ClientID: "client", RedirectURI: "http://127.0.0.1:4711/callback", RedirectURIGiven: true, State: "xyz",
+		Challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", Resource: "https://a.example.com/mcp",
+		Scopes: []string{"mcp", "offline_access"},
+	}
+}
+
+// NewPending is an approved authorization request with ten minutes to go.
+func NewPending(issuer, state string, now time.Time) *storage.Pending {
+	return &storage.Pending{
+		Issuer: issuer, ID: hash(state), Browser: hash("cookie"), Upstream: "github", Verifier: "sealed",
+		Request: authorization(), CreatedAt: now, ExpiresAt: now.Add(10 * time.Minute),
+	}
+}
+
+// NewGrant is a grant whose code, the text "code of <id>", is good for a minute.
+func NewGrant(issuer, id string, now time.Time) *storage.Grant {
+	return &storage.Grant{
+		Issuer: issuer, ID: id, Subject: "github:583231", ClientID: "client", Resource: "https://a.example.com/mcp",
+		Scopes: []string{"mcp"}, Identity: octocat(),
+		Code: storage.Code{
+			Hash: codeOf(id), Challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+			RedirectURI: "http://127.0.0.1:4711/callback", RedirectURIGiven: true, ExpiresAt: now.Add(time.Minute),
+		},
+		CreatedAt: now, ExpiresAt: now.Add(time.Minute),
+	}
+}
+
+func codeOf(id string) storage.Hash { return hash("code of " + id) }
+
+// NewRedemption redeems the code of NewGrant for the refresh secret "first".
+func NewRedemption(id string) storage.Redemption {
+	return storage.Redemption{Code: codeOf(id), Refresh: hash("first"), TTL: refreshTTL}
+}
+
+func newAccount(now time.Time) *storage.Account {
+	who := octocat()
+	return &storage.Account{Subject: who.Subject(), Identity: who, CheckedAt: now}
+}
