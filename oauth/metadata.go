@@ -110,21 +110,19 @@ func NewServerMetadata(issuer string, opts ServerMetadataOptions) *ServerMetadat
 // withOfflineAccess lists each scope once, offline_access last. Listing it here
 // is how clients learn that they may ask for a refresh token (R3.9).
 func withOfflineAccess(scopes []string) []string {
-	return append(withoutOfflineAccess(scopes), ScopeOfflineAccess)
-}
-
-func withoutOfflineAccess(scopes []string) []string {
 	var list []string
 	for _, s := range scopes {
 		if s != ScopeOfflineAccess && !slices.Contains(list, s) {
 			list = append(list, s)
 		}
 	}
-	return list
+	return append(list, ScopeOfflineAccess)
 }
 
 // ResourceMetadata is the protected resource metadata document (RFC 9728 §2).
-// Zero values are left out when it is marshalled.
+// Zero values are left out when it is marshalled. Resource must be the identifier
+// the well-known path was made from, byte for byte (RFC 9728 §3.3), and
+// offline_access is never among its scopes (R2.7).
 type ResourceMetadata struct {
 	Resource               string   `json:"resource"`
 	AuthorizationServers   []string `json:"authorization_servers"`
@@ -134,26 +132,4 @@ type ResourceMetadata struct {
 	ResourceDocumentation  string   `json:"resource_documentation,omitempty"`
 	ResourcePolicyURI      string   `json:"resource_policy_uri,omitempty"`
 	ResourceTOSURI         string   `json:"resource_tos_uri,omitempty"`
-}
-
-// NewResourceMetadata describes a resource. resource must be the identifier the
-// well-known path was made from, byte for byte (RFC 9728 §3.3). offline_access is
-// never among its scopes (R2.7).
-func NewResourceMetadata(resource, issuer, name string, scopes []string) *ResourceMetadata {
-	return &ResourceMetadata{
-		Resource:               resource,
-		AuthorizationServers:   []string{issuer},
-		ScopesSupported:        withoutOfflineAccess(scopes),
-		BearerMethodsSupported: []string{"header"},
-		ResourceName:           name,
-	}
-}
-
-// ResourceMetadataURL is where the metadata of the resource at path of issuer is
-// found (RFC 9728 §3.1): the path as the client uses it, "" for the origin.
-func ResourceMetadataURL(issuer, path string) string {
-	if path == "/" {
-		path = ""
-	}
-	return issuer + WellKnownResource + path
 }

@@ -13,7 +13,7 @@ import (
 // claude) has no dot, so a list of the dangerous ones is the only line that
 // keeps them working.
 func refusedScheme(scheme string) bool {
-	if strings.ContainsFunc(scheme, func(r rune) bool { return r == '+' }) {
+	if strings.Contains(scheme, "+") {
 		// "git+ssh", "view-source+https": what a compound scheme does is decided
 		// by its parts.
 		for part := range strings.SplitSeq(scheme, "+") {
@@ -30,24 +30,23 @@ func refusedScheme(scheme string) bool {
 
 // activeSchemes run or show content inside the browser, with the code in it.
 var activeSchemes = []string{
-	"about", "blob", "browserext", "data", "file", "filesystem", "jar",
-	"javascript", "livescript", "mhtml", "mocha", "res", "resource", "vbscript",
-	"view-source", "wyciwyg",
+	"about", "blob", "brave", "browserext", "data", "edge", "file", "filesystem",
+	"jar", "javascript", "livescript", "mhtml", "mocha", "opera", "res",
+	"resource", "vbscript", "view-source", "vivaldi", "wyciwyg",
 }
 
 // systemSchemes make the operating system connect, mount, call, install or hand
 // the link to an arbitrary program.
 var systemSchemes = []string{
 	"afp", "android", "android-app", "callto", "content", "facetime",
-	"hcp", "intent", "ldaps", "market", "mk", "mqtt", "mqtts", "ms",
-	"msteams-call", "sftp", "shell", "shortcuts", "smb", "smtp", "ssh", "svn",
-	"webdav", "webdavs", "workflow",
+	"hcp", "intent", "ldaps", "market", "mk", "mqtt", "mqtts", "sftp", "shell",
+	"shortcuts", "smb", "smtp", "ssh", "svn", "webdav", "webdavs",
 }
 
 // refusedPrefixes are families of both kinds.
 var refusedPrefixes = []string{
-	"brave", "chrome", "edge-", "itms", "microsoft-edge", "microsoft.windows.",
-	"moz-", "ms-", "opera-", "safari-", "search", "vivaldi", "x-apple",
+	"chrome", "itms", "microsoft-edge", "microsoft.windows.", "moz-", "ms-",
+	"safari-", "search", "x-apple",
 }
 
 // permanentSchemes are the permanent entries of the IANA registry "Uniform
@@ -55,7 +54,7 @@ var refusedPrefixes = []string{
 // (https://www.iana.org/assignments/uri-schemes/), http and https excepted.
 // Each belongs to a protocol of its own, so none is a client's private one.
 var permanentSchemes = []string{
-	"aaa", "aaas", "about", "acap", "acct", "cap", "cid", "coap", "coap+tcp",
+	"aaa", "aaas", "about", "acap", "acct", "afs", "cap", "cid", "coap", "coap+tcp",
 	"coap+ws", "coaps", "coaps+tcp", "coaps+ws", "crid", "data", "dav", "dict",
 	"dns", "dtn", "example", "file", "ftp", "geo", "go", "gopher", "h323", "iax",
 	"icap", "im", "imap", "info", "ipn", "ipp", "ipps", "iris", "iris.beep",
@@ -66,5 +65,5 @@ var permanentSchemes = []string{
 	"sms", "snmp", "soap.beep", "soap.beeps", "stun", "stuns", "tag", "tel",
 	"telnet", "tftp", "thismessage", "tip", "tn3270", "turn", "turns", "tv",
 	"urn", "vemmi", "vnc", "ws", "wss", "xcon", "xcon-userid", "xmlrpc.beep",
-	"xmlrpc.beeps", "xmpp", "z39.50r", "z39.50s", "afs",
+	"xmlrpc.beeps", "xmpp", "z39.50r", "z39.50s",
 }

@@ -40,7 +40,7 @@ type shard struct {
 	// are hashed so that their length costs nothing; the seed is random, so
 	// nobody can choose a key to share a stranger's bucket.
 	full map[uint64]time.Duration
-	_    [40]byte // one cache line per lock
+	_    [48]byte // one cache line per lock
 }
 
 // New allows each key that many events per period, with bursts of as many. No

@@ -36,7 +36,7 @@ type shard[V any] struct {
 	free  []int
 	hand  int
 	limit int
-	_     [64]byte // one cache line per lock
+	_     [32]byte // no cache line for two locks
 }
 
 type slot[V any] struct {
