@@ -189,7 +189,7 @@ func newGuard(st *State, issuer string, cfg *Resource, log *slog.Logger) *Guard 
 	for _, p := range append([]string{cfg.Path}, cfg.Also...) {
 		for _, variant := range []string{p, strings.TrimSuffix(p, "/") + "/"} {
 			g.challenges[variant] = oauth.Challenge{
-				ResourceMetadata: oauth.ResourceMetadataURL(issuer, variant), Scope: oauth.FormatScope(cfg.Scopes),
+				ResourceMetadata: issuer + wellKnownFor(variant), Scope: oauth.FormatScope(cfg.Scopes),
 			}
 		}
 	}

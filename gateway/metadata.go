@@ -14,8 +14,14 @@ import (
 // the root.
 func resourceURL(issuer, path string) string { return issuer + strings.TrimSuffix(path, "/") }
 
-// wellKnownFor is the path of a resource's metadata document.
-func wellKnownFor(path string) string { return oauth.ResourceMetadataURL("", path) }
+// wellKnownFor is where the metadata of a resource path is found: the well-known
+// segment is inserted before the path (RFC 9728 §3.1).
+func wellKnownFor(path string) string {
+	if path == "/" {
+		return oauth.WellKnownResource
+	}
+	return oauth.WellKnownResource + path
+}
 
 // metadataDocuments renders every discovery document once. A document exists for
 // each path of each resource, with and without a trailing slash, naming exactly
@@ -48,7 +54,13 @@ func (s *Server) metadataDocuments() (map[string][]byte, error) {
 }
 
 func (s *Server) resourceMetadata(res *Resource, resource string) *oauth.ResourceMetadata {
-	return oauth.NewResourceMetadata(resource, s.cfg.Issuer, res.Name, res.Scopes)
+	return &oauth.ResourceMetadata{
+		Resource:               resource,
+		AuthorizationServers:   []string{s.cfg.Issuer},
+		ScopesSupported:        res.Scopes,
+		BearerMethodsSupported: []string{"header"},
+		ResourceName:           res.Name,
+	}
 }
 
 func (s *Server) serverMetadata() *oauth.ServerMetadata {
