@@ -22,12 +22,13 @@ func (h Hash) MarshalText() ([]byte, error) {
 
 // UnmarshalText accepts what MarshalText writes and nothing else.
 func (h *Hash) UnmarshalText(text []byte) error {
+	// The decoder skips line ends, so the length of both sides counts.
 	raw, err := base64.RawURLEncoding.Strict().AppendDecode(nil, text)
 	if err != nil {
 		return fmt.Errorf("storage: decode hash: %w", err)
 	}
-	if len(raw) != len(h) {
-		return fmt.Errorf("storage: decode hash: %d bytes instead of %d", len(raw), len(h))
+	if len(raw) != len(h) || len(text) != base64.RawURLEncoding.EncodedLen(len(h)) {
+		return fmt.Errorf("storage: decode hash: %d bytes in %d characters", len(raw), len(text))
 	}
 	copy(h[:], raw)
 	return nil

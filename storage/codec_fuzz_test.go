@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package storage
+
+import (
+	"bytes"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// FuzzDecode feeds the decoder what a damaged or forged file may hold. What it
+// accepts it must be able to write and read again, and rewriting must lose
+// nothing.
+func FuzzDecode(f *testing.F) {
+	for _, rec := range []*Grant{{}, {ID: "a\xffb\U0010fe00", Scopes: []string{""}}} {
+		raw, err := Encode(rec)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Add([]byte("\x01" + `{"ID":"x","id":"y","future":{"a":1},"identity":{"more":[]},"refresh":null,"code":{"hash":null}}`))
+	f.Add([]byte("\x02{}"))
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		fuzzRecord[Client](t, raw)
+		fuzzRecord[Pending](t, raw)
+		fuzzRecord[Account](t, raw)
+		fuzzRecord[Grant](t, raw)
+	})
+}
+
+func fuzzRecord[R Record](t *testing.T, raw []byte) {
+	t.Helper()
+	rec, err := Decode[R](raw)
+	if err != nil {
+		return
+	}
+	again, err := Rewrite(raw, rec)
+	if err != nil {
+		t.Fatalf("an accepted record cannot be rewritten: %v", err)
+	}
+	back, err := Decode[R](again)
+	if err != nil {
+		t.Fatalf("a rewritten record cannot be read: %v", err)
+	}
+	if diff := cmp.Diff(rec, back); diff != "" {
+		t.Fatalf("rewriting changed the record (-before +after):\n%s", diff)
+	}
+	third, err := Rewrite(again, back)
+	if err != nil || !bytes.Equal(again, third) {
+		t.Fatalf("rewriting is not stable: %q, then %q, %v", again, third, err)
+	}
+}
+
+// FuzzEscape: any bytes become valid UTF-8 and come back, and no two become the
+// same.
+func FuzzEscape(f *testing.F) {
+	for _, s := range []string{"", "text", "\xff", "\U0010fe00", "\U0010fdff\U0010ff00", "\xf4\x8f\xb8", "\ufffd\xff\ufffd", "\xed\xa0\x80"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		e := escape(s)
+		if !utf8.ValidString(e) {
+			t.Fatalf("escape(%q) = %q is no UTF-8", s, e)
+		}
+		if got := unescape(e); got != s {
+			t.Fatalf("%q came back as %q", s, got)
+		}
+	})
+}
