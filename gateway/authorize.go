@@ -104,21 +104,21 @@ func (s *Server) identifyClient(w http.ResponseWriter, r *http.Request, p oauth.
 	return c, redirectTarget{uri: redirectURI, given: true}, true
 }
 
-// resolveResource finds the guard of the requested resource (RFC 8707 §2). None,
-// and the bare origin, mean the issuer's first one: older clients send nothing,
-// and some send the origin (R5.9, R5.10).
+// resolveResource finds the guard of the requested resource (RFC 8707 §2), given
+// in canonical form. None, and the bare origin, mean the issuer's first one: older
+// clients send nothing, and some send the origin (R5.9, R5.10).
 func (s *Server) resolveResource(requested []string) (*Guard, *oauth.Error) {
-	found := s.guards[s.cfg.Resources[0].Path]
-	for i, raw := range requested {
-		canonical, perr := oauth.CanonicalResource(raw)
-		if perr != nil {
-			return nil, perr
-		}
+	first := s.guards[s.cfg.Resources[0].Path]
+	if len(requested) == 0 {
+		return first, nil
+	}
+	var found *Guard
+	for _, canonical := range requested {
 		g := s.byResource[canonical]
 		if g == nil && canonical == s.cfg.Issuer {
-			g = s.guards[s.cfg.Resources[0].Path]
+			g = first
 		}
-		if g == nil || i > 0 && g != found {
+		if g == nil || found != nil && g != found {
 			return nil, oauth.NewError(oauth.CodeInvalidTarget, "resource is not, or not only, a resource of this server")
 		}
 		found = g

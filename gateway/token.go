@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
@@ -96,8 +95,9 @@ func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (*storage.C
 		return nil, s.storeError("client", err)
 	}
 	// A confidential client may send its secret either way: which one it
-	// registered for is often not what it does.
-	if c.AuthMethod != oauth.AuthNone && !equalHash(token.Hash(cred.Secret), c.SecretHash) {
+	// registered for is often not what it does. Nor do all encode it in Basic.
+	if c.AuthMethod != oauth.AuthNone && !equalHash(token.Hash(cred.Secret), c.SecretHash) &&
+		!equalHash(token.Hash(cred.RawSecret), c.SecretHash) {
 		return nil, oauth.NewError(oauth.CodeInvalidClient, "the client secret is missing or wrong")
 	}
 	return c, nil
@@ -141,10 +141,7 @@ func (s *Server) checkResource(g *storage.Grant, requested []string) *oauth.Erro
 // isOrigin: the bare origin is what some clients send for whatever they were
 // given; it asks for no other resource by name.
 func isOrigin(requested []string, issuer string) bool {
-	return !slices.ContainsFunc(requested, func(raw string) bool {
-		canonical, perr := oauth.CanonicalResource(raw)
-		return perr != nil || canonical != issuer
-	})
+	return len(requested) == 1 && requested[0] == issuer
 }
 
 // respond makes the token set of a grant.
