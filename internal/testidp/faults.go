@@ -145,6 +145,7 @@ func Truncated(body string) Fault {
 		w.Header().Set("Content-Type", "application/json; charset=utf-8")
 		w.Header().Set("Content-Length", strconv.Itoa(2*len(body)+1))
 		_, _ = w.Write([]byte(body))
+		_ = http.NewResponseController(w).Flush()
 		panic(http.ErrAbortHandler)
 	}
 }
@@ -155,7 +156,8 @@ func Oversized(bytes int) Fault {
 	return JSON("[" + strings.Repeat(" ", bytes) + "]")
 }
 
-// Reset closes the connection with a TCP RST, before any answer.
+// Reset closes the connection with a TCP RST, before any answer. Go's client
+// tries a GET once more if the connection was in use before.
 func Reset() Fault {
 	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
 		conn, _, err := http.NewResponseController(w).Hijack()

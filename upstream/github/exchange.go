@@ -38,7 +38,7 @@ func (g *GitHub) exchange(ctx context.Context, code, verifier, redirectURI strin
 		return accessToken{}, upstream.Refuse(upstream.ReasonUnavailable, "github: token of type %s, not bearer", quote(t.TokenType))
 	}
 	if !isHeaderSafe(t.AccessToken) {
-		return accessToken{}, upstream.Refuse(upstream.ReasonUnavailable, "github: token is not one that can be sent")
+		return accessToken{}, upstream.Refuse(upstream.ReasonUnavailable, "github: token has characters that cannot be sent")
 	}
 	scope, known := t.Extra("scope").(string)
 	return accessToken{value: t.AccessToken, scopes: parseScopes(scope), known: known}, nil
