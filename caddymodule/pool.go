@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/gateway"
+	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
+	"github.com/caddy-mcp/caddy-mcp-oauth/token"
+)
+
+// statePool holds what outlives a configuration, by StorageEngine.PoolKey. A
+// reload loads the new configuration before it stops the old one, and a locked
+// file cannot be opened twice.
+var statePool = caddy.NewUsagePool()
+
+// sharedState is one open state and the configurations that use it. During a
+// reload there are two. The newest one's key ring is in effect; if it fails to
+// start and goes away again, the older one's is restored.
+type sharedState struct {
+	key   string
+	state *gateway.State
+	logs  *logSwitch
+
+	mu    sync.Mutex
+	users []stateUser // the newest last
+}
+
+type stateUser struct {
+	app     *App
+	ring    *token.Ring
+	logger  *slog.Logger
+	allowed func(resource string, id identity.Identity) bool
+}
+
+// acquireState opens the state or joins the one that is open.
+func acquireState(engine StorageEngine, user stateUser) (*sharedState, error) {
+	key := engine.PoolKey()
+	v, _, err := statePool.LoadOrNew(key, func() (caddy.Destructor, error) {
+		logs := newLogSwitch(user.logger)
+		store, err := engine.Open(slog.New(logs))
+		if err != nil {
+			return nil, err
+		}
+		state := gateway.NewState(gateway.Options{Store: store, Ring: user.ring, Logger: slog.New(logs)})
+		return &sharedState{key: key, state: state, logs: logs}, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	shared := v.(*sharedState)
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	shared.users = append(shared.users, user)
+	shared.follow(user)
+	return shared, nil
+}
+
+// release gives the state back. The one who stays decides from now on: its keys
+// are in effect, and the open streams that its policies do not allow end. The
+// last one closes the state; requests that are still running fail closed.
+func (s *sharedState) release(app *App) error {
+	s.mu.Lock()
+	s.users = slices.DeleteFunc(s.users, func(u stateUser) bool { return u.app == app })
+	if n := len(s.users); n > 0 {
+		newest := s.users[n-1]
+		s.follow(newest)
+		s.state.Rejudge(newest.allowed)
+	}
+	s.mu.Unlock()
+	if _, err := statePool.Delete(s.key); err != nil {
+		return fmt.Errorf("close state: %w", err)
+	}
+	return nil
+}
+
+// Destruct ends what nobody could revoke any more, and closes the store.
+func (s *sharedState) Destruct() error {
+	s.state.EndStreams()
+	return s.state.Close()
+}
+
+// follow makes the state use the keys and the log of a configuration.
+func (s *sharedState) follow(u stateUser) {
+	s.state.SetRing(u.ring)
+	s.logs.set(u.logger)
+}
+
+// exitWatcher ends all open streams when the process exits. It works on the
+// whole pool and not on its own configuration: a stream that survived reloads
+// belongs to one that is long gone.
+type exitWatcher struct{}
+
+// Handle implements caddyevents.Handler for the event "stopping".
+func (exitWatcher) Handle(context.Context, caddy.Event) error {
+	if caddy.Exiting() {
+		endAllStreams()
+	}
+	return nil
+}
+
+func endAllStreams() {
+	statePool.Range(func(_, v any) bool {
+		if s, ok := v.(*sharedState); ok && s != nil {
+			s.state.EndStreams()
+		}
+		return true
+	})
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/gateway"
+)
+
+// resourceVar is set on admitted requests, and on no others.
+const resourceVar = "mcp_oauth_resource"
+
+// ServeHTTP answers the endpoints of the issuer, guards the resource, and hands
+// on what is neither.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	gateway.StripInbound(r)
+	t, err := h.app.open()
+	if err != nil {
+		return caddyhttp.Error(http.StatusServiceUnavailable, err)
+	}
+	host := hostOf(r.Host)
+	iss := t.issuers[h.issuers[host]]
+	if iss == nil {
+		if !t.hosts[host] && (gateway.ReservedPath(r.URL.Path) || h.matchesOwn(r)) {
+			return misdirected(w)
+		}
+		return next.ServeHTTP(w, r)
+	}
+	matched := iss.match(r)
+	if isEarlyData(r) && (matched != nil || gateway.ReservedPath(r.URL.Path)) {
+		return tooEarly(w)
+	}
+	if gateway.SensitivePath(r.URL.Path) {
+		caddyhttp.SetVar(r.Context(), caddyhttp.LogSkipVar, true)
+	}
+	if iss.server.ServeEndpoint(w, r) {
+		return nil
+	}
+	if matched == nil || matched.resource != h.Path {
+		return next.ServeHTTP(w, r)
+	}
+	return h.guard(w, r, matched, next)
+}
+
+// guard lets the gateway decide. Only from inside of its callback does a request
+// get the mark that the proxy behind this handler asks for.
+func (h *Handler) guard(w http.ResponseWriter, r *http.Request, matched *rule, next caddyhttp.Handler) error {
+	err := matched.guard.Serve(w, r, matched.path, func(w http.ResponseWriter, r *http.Request, p *gateway.Principal) error {
+		caddyhttp.SetVar(r.Context(), resourceVar, h.Path)
+		if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+			repl.Map(placeholders(p))
+		}
+		return next.ServeHTTP(w, r)
+	})
+	if _, handled := errors.AsType[caddyhttp.HandlerError](err); handled {
+		return err
+	}
+	if unavailable, ok := errors.AsType[*gateway.Unavailable](err); ok {
+		return caddyhttp.Error(http.StatusServiceUnavailable, unavailable)
+	}
+	return err
+}
+
+// placeholders names the principal for handlers behind this one. The values are
+// final: a login is never expanded as if it were a template.
+func placeholders(p *gateway.Principal) caddy.ReplacerFunc {
+	return func(key string) (any, bool) {
+		switch key {
+		case "http.auth.user.id":
+			return p.Subject, true
+		case "http.auth.user.login":
+			return p.Login, true
+		case "http.auth.user.name":
+			return p.Name, true
+		case "http.auth.user.email":
+			return p.Email, true
+		case "http.auth.user.groups":
+			return strings.Join(p.Groups, ","), true
+		case "http.mcp_oauth.client_id":
+			return p.ClientID, true
+		case "http.mcp_oauth.scope":
+			return p.Scope, true
+		case "http.mcp_oauth.resource":
+			return p.Resource, true
+		}
+		return nil, false
+	}
+}
+
+func (h *Handler) matchesOwn(r *http.Request) bool {
+	return slices.ContainsFunc(h.own, func(m caddyhttp.MatchPath) bool { return m.Match(r) })
+}
+
+// misdirected answers 421 (RFC 9110 §15.5.20): under this name there is no
+// issuer, and answering in the name of another one would be a lie.
+func misdirected(w http.ResponseWriter) error {
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, "this host name is not the address of an MCP server here; "+
+		"use the public address, or set the option issuer to it", http.StatusMisdirectedRequest)
+	return nil
+}
+
+// isEarlyData is true for requests that change something and may have been
+// replayed, because the TLS handshake is not complete (RFC 8470).
+func isEarlyData(r *http.Request) bool {
+	if r.TLS == nil || r.TLS.HandshakeComplete {
+		return false
+	}
+	return r.Method != http.MethodGet && r.Method != http.MethodHead && r.Method != http.MethodOptions
+}
+
+func tooEarly(w http.ResponseWriter) error {
+	w.Header().Set("Cache-Control", "no-store")
+	http.Error(w, "send this again after the TLS handshake", http.StatusTooEarly)
+	return nil
+}

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/gateway"
+	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
+	"github.com/caddy-mcp/caddy-mcp-oauth/policy"
+	"github.com/caddy-mcp/caddy-mcp-oauth/token"
+	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
+)
+
+// site is one provisioned handler: a resource and the issuers it belongs to.
+type site struct {
+	handler     *Handler
+	where       placement
+	origins     []origin
+	resource    *gateway.Resource
+	fingerprint string // of the configuration
+}
+
+// register adds a handler to the table of its configuration. A path can be
+// protected once per issuer. The same handler on several servers, as for a site
+// with two ports and an explicit issuer, is one resource.
+func (a *App) register(s *site) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, other := range a.sites {
+		if other.sameResource(s) {
+			continue
+		}
+		for _, o := range s.origins {
+			if !slices.Contains(other.origins, o) {
+				continue
+			}
+			if p, ok := commonPath(s.resource, other.resource); ok {
+				return fmt.Errorf("the path %s is protected twice under %s; "+
+					"give each MCP server a path of its own, as in mcp_gateway /weather/mcp", p, o.url)
+			}
+		}
+	}
+	a.sites = append(a.sites, s)
+	return nil
+}
+
+func (s *site) sameResource(o *site) bool {
+	return s.where.server != o.where.server && s.fingerprint == o.fingerprint
+}
+
+func commonPath(a, b *gateway.Resource) (string, bool) {
+	for _, p := range append([]string{a.Path}, a.Also...) {
+		for _, q := range append([]string{b.Path}, b.Also...) {
+			if strings.EqualFold(p, q) {
+				return p, true
+			}
+		}
+	}
+	return "", false
+}
+
+// table is the complete configuration: every issuer with all its resources. It
+// is immutable, so requests share it without locks.
+type table struct {
+	issuers map[string]*issuer
+	// hosts of all issuers: a request for a known host is never misdirected.
+	hosts map[string]bool
+}
+
+// issuer is one authorization server and the paths of its resources.
+type issuer struct {
+	server *gateway.Server
+	rules  []rule // longest path first
+	exact  map[string]*rule
+}
+
+// rule leads from a configured path to its resource.
+type rule struct {
+	path     string
+	resource string // path of the resource
+	matcher  caddyhttp.MatchPath
+	guard    *gateway.Guard
+}
+
+// build opens the state and completes the table. See App.open.
+func (a *App) build() (*table, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.stopped {
+		return nil, errStopped
+	}
+	sites := slices.Clone(a.sites)
+	slices.SortStableFunc(sites, func(x, y *site) int { return compareServers(x.where, y.where) })
+	if err := verifyAll(sites); err != nil {
+		return nil, err
+	}
+	ups, err := a.buildUpstreams(sites)
+	if err != nil {
+		return nil, err
+	}
+	ring, err := a.ring()
+	if err != nil {
+		return nil, err
+	}
+	shared, err := acquireState(a.engine, stateUser{app: a, ring: ring, logger: a.logger, allowed: judge(sites)})
+	if err != nil {
+		return nil, err
+	}
+	t, err := a.complete(shared.state, sites, ups)
+	if err != nil {
+		return nil, errors.Join(err, shared.release(a))
+	}
+	a.shared = shared
+	return t, nil
+}
+
+// compareServers brings servers into the order in which the Caddyfile adapter
+// numbers them: srv2 before srv10.
+func compareServers(a, b placement) int {
+	x, y := a.serverName(), b.serverName()
+	return cmp.Or(cmp.Compare(len(x), len(y)), strings.Compare(x, y))
+}
+
+func (p placement) serverName() string {
+	if p.server == nil {
+		return ""
+	}
+	return p.server.Name()
+}
+
+func verifyAll(sites []*site) error {
+	for _, s := range sites {
+		if s.where.unclear != nil || s.where.server == nil {
+			continue // the issuer is explicit
+		}
+		if err := s.where.verify(s.handler); err != nil {
+			return fmt.Errorf("%s: %w", s.handler.title(s.where), err)
+		}
+	}
+	return nil
+}
+
+// buildUpstreams makes each upstream look up what all resources need of it: one
+// sign-in serves them all.
+func (a *App) buildUpstreams(sites []*site) ([]upstream.Upstream, error) {
+	ups := make([]upstream.Upstream, 0, len(a.upstream))
+	for _, p := range a.upstream {
+		var needs policy.Needs
+		for _, s := range sites {
+			needs = needs.Union(s.resource.Policy.Needs(p.Ref().Name))
+		}
+		up, err := p.Build(needs, a.logger)
+		if err != nil {
+			return nil, err
+		}
+		ups = append(ups, up)
+	}
+	return ups, nil
+}
+
+// ring is the configured keys or the generated one.
+func (a *App) ring() (*token.Ring, error) {
+	keys := a.settings.keys
+	if len(keys) == 0 {
+		k, err := token.LoadOrCreateKey(a.engine.KeyFile())
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, k)
+	}
+	return token.NewRing(keys[0], keys[1:]...), nil
+}
+
+// judge decides about open streams after a reload. A resource that is no longer
+// protected allows nobody.
+func judge(sites []*site) func(string, identity.Identity) bool {
+	policies := map[string]*policy.Policy{}
+	for _, s := range sites {
+		for _, o := range s.origins {
+			for _, p := range append([]string{s.resource.Path}, s.resource.Also...) {
+				policies[o.url+strings.TrimSuffix(p, "/")] = s.resource.Policy
+			}
+		}
+	}
+	return func(resource string, id identity.Identity) bool { return policies[resource].Allows(id) }
+}
+
+// complete builds the server of every issuer.
+func (a *App) complete(state *gateway.State, sites []*site, ups []upstream.Upstream) (*table, error) {
+	t := &table{issuers: map[string]*issuer{}, hosts: map[string]bool{}}
+	resources := map[string][]*gateway.Resource{}
+	for _, s := range sites {
+		for host, url := range s.handler.issuers {
+			t.hosts[host] = true
+			if _, ok := resources[url]; !ok {
+				resources[url] = resourcesOf(sites, url)
+			}
+		}
+	}
+	var errs []error
+	for url, list := range resources {
+		server, err := gateway.New(state, gateway.Config{
+			Issuer:          url,
+			Resources:       list,
+			Upstreams:       ups,
+			AccessTokenTTL:  a.settings.accessTTL,
+			RefreshTokenTTL: a.settings.refreshTTL,
+			RefreshGrace:    a.settings.grace,
+			Registration:    a.settings.registration,
+			Limits:          a.settings.limits,
+			ClientAddr:      clientAddr,
+			Logger:          a.logger,
+		})
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		t.issuers[url] = newIssuer(server, list)
+	}
+	return t, errors.Join(errs...)
+}
+
+// resourcesOf lists the resources of an issuer in the order they were written,
+// each once.
+func resourcesOf(sites []*site, url string) []*gateway.Resource {
+	var list []*gateway.Resource
+	for _, s := range sites {
+		if !slices.ContainsFunc(s.origins, func(o origin) bool { return o.url == url }) {
+			continue
+		}
+		if slices.ContainsFunc(list, func(r *gateway.Resource) bool { return r.Path == s.resource.Path }) {
+			continue
+		}
+		list = append(list, s.resource)
+	}
+	return list
+}
+
+func newIssuer(server *gateway.Server, resources []*gateway.Resource) *issuer {
+	iss := &issuer{server: server, exact: map[string]*rule{}}
+	for _, res := range resources {
+		for _, p := range append([]string{res.Path}, res.Also...) {
+			iss.rules = append(iss.rules, rule{
+				path: p, resource: res.Path, matcher: pathMatcher(p), guard: server.Guard(res.Path),
+			})
+		}
+	}
+	slices.SortStableFunc(iss.rules, func(a, b rule) int { return cmp.Compare(len(b.path), len(a.path)) })
+	for i := range iss.rules {
+		iss.exact[iss.rules[i].path] = &iss.rules[i]
+	}
+	return iss
+}
+
+// pathMatcher covers a path and everything below it, in every spelling that
+// Caddy's own matcher takes for the same: case, doubled slashes, dot segments.
+func pathMatcher(p string) caddyhttp.MatchPath {
+	if p == "/" {
+		return caddyhttp.MatchPath{"*"}
+	}
+	p = strings.ToLower(p)
+	return caddyhttp.MatchPath{p, p + "/*"}
+}
+
+// match returns the rule for a request, nil if its path is not protected. An
+// exact match needs no search: no longer path can match.
+func (i *issuer) match(r *http.Request) *rule {
+	if m, ok := i.exact[r.URL.Path]; ok {
+		return m
+	}
+	for j := range i.rules {
+		if i.rules[j].matcher.Match(r) {
+			return &i.rules[j]
+		}
+	}
+	return nil
+}
+
+// clientAddr honours the trusted proxies of the server.
+func clientAddr(r *http.Request) string {
+	if ip, ok := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string); ok && ip != "" {
+		return ip
+	}
+	return r.RemoteAddr
+}
