@@ -91,7 +91,11 @@ func (p *gatewayParser) parse() (*reverseproxy.Handler, error) {
 	return proxy, errors.Join(p.errs...)
 }
 
-func (p *gatewayParser) add(err error) { p.errs = append(p.errs, err) }
+func (p *gatewayParser) add(err error) {
+	if err != nil {
+		p.errs = append(p.errs, err)
+	}
+}
 
 // keep hands the current token to reverse_proxy, with another text.
 func (p *gatewayParser) keep(text string) {

@@ -89,7 +89,7 @@ func guestNames(namespace string) []string {
 }
 
 func (a *App) parseUpstream(d *caddyfile.Dispenser) error {
-	kind := d.Val()
+	kind, start := d.Val(), here(d)
 	guest, err := caddyfile.UnmarshalModule(d, upstreamNamespace+"."+kind)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (a *App) parseUpstream(d *caddyfile.Dispenser) error {
 			return err
 		}
 		if orDefault(other.Name, other.Kind) == provider.Ref().Name {
-			return fmt.Errorf("two upstreams are named %q; give one another name, as in: %s other {", provider.Ref().Name, kind)
+			return start.Errf("two upstreams are named %q; give one another name, as in: %s other {", provider.Ref().Name, kind)
 		}
 	}
 	a.UpstreamsRaw = append(a.UpstreamsRaw, caddyconfig.JSONModuleObject(guest, "kind", kind, nil))

@@ -50,8 +50,15 @@ func parseOption(segment caddyfile.Segment, directive string, known optionSet) e
 	return nil
 }
 
-// located adds file and line unless a nested block did already.
+// located adds file and line to each of the joined errors that has none yet.
 func located(d *caddyfile.Dispenser, err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var errs []error
+		for _, e := range joined.Unwrap() {
+			errs = append(errs, located(d, e))
+		}
+		return errors.Join(errs...)
+	}
 	if strings.Contains(err.Error(), fmt.Sprintf(", at %s:", d.File())) {
 		return err
 	}
