@@ -83,6 +83,8 @@ func (c *Consent) check() error {
 		return errors.New("consent page: nothing says where the answer goes")
 	case c.RedirectHost == "" && c.RedirectKind != redirectPrivateUse:
 		return errors.New("consent page: redirect URI without host")
+	case c.RedirectKind == redirectHTTPS && c.RedirectScheme != "https":
+		return errors.New("consent page: redirect URI is not what its kind says")
 	case c.ResourceURL == "":
 		return errors.New("consent page: no resource")
 	case len(c.Upstreams) == 0:

@@ -2,6 +2,11 @@
 
 package web
 
+import (
+	"cmp"
+	"strings"
+)
+
 // consentView is Consent with every text made safe to read, and with the
 // decisions taken that a template should not take.
 type consentView struct {
@@ -9,16 +14,18 @@ type consentView struct {
 
 	Client         string // empty: the program gave no name
 	ClientVerified bool
-	ClientHost     string
+	ClientHost     []string
 
-	Destination string // "claude.ai", "localhost:33418", "cursor://anysphere.cursor-mcp"
-	RedirectURI string
-	Warning     string // empty for https
+	Destination []string // "claude.ai", "localhost:33418", "cursor://anysphere.cursor-mcp"
+	RedirectURI []string
+	Warning     string // see warning
 	Scheme      string
 
-	Resource, ResourceURL string
-	Scopes                []term
-	Upstreams             []upstreamView
+	Title       string // the resource, by name if it has one
+	Resource    string
+	ResourceURL []string
+	Scopes      []term
+	Upstreams   []upstreamView
 	// SignIn is the only upstream, nil when there is a choice.
 	SignIn *upstreamView
 }
@@ -33,16 +40,14 @@ func newConsentView(c *Consent) *consentView {
 	v := &consentView{
 		Action: c.Action, Request: c.Request, CSRF: c.CSRF,
 		Client: readable(c.ClientName), ClientVerified: c.ClientVerified,
-		Destination: destination(c), RedirectURI: ascii(c.RedirectURI),
-		Warning: c.RedirectKind, Scheme: ascii(c.RedirectScheme),
-		Resource: readable(c.ResourceName), ResourceURL: ascii(c.ResourceURL),
+		Destination: breakable(destination(c)), RedirectURI: breakable(ascii(c.RedirectURI)),
+		Warning: warning(c.RedirectKind), Scheme: ascii(c.RedirectScheme),
+		Resource: readable(c.ResourceName), ResourceURL: breakable(ascii(c.ResourceURL)),
 		Scopes: terms(c.Scopes),
 	}
+	v.Title = cmp.Or(v.Resource, strings.TrimPrefix(ascii(c.ResourceURL), "https://"))
 	if c.ClientVerified {
-		v.ClientHost = ascii(c.ClientHost)
-	}
-	if c.RedirectKind == redirectHTTPS {
-		v.Warning = ""
+		v.ClientHost = breakable(ascii(c.ClientHost))
 	}
 	for i, u := range c.Upstreams {
 		v.Upstreams = append(v.Upstreams, upstreamView{
@@ -66,5 +71,19 @@ func destination(c *Consent) string {
 		return ascii(c.RedirectScheme) + ":"
 	default:
 		return ascii(c.RedirectScheme) + "://" + ascii(c.RedirectHost)
+	}
+}
+
+// warning is the kind of address to warn about, or "" for a website, which only its
+// owner can answer at. Behind the others may be any program of this computer (M-29,
+// M-30); a kind this page does not know is no exception.
+func warning(kind string) string {
+	switch kind {
+	case redirectHTTPS:
+		return ""
+	case redirectLoopback:
+		return redirectLoopback
+	default:
+		return redirectPrivateUse
 	}
 }

@@ -75,3 +75,18 @@ func ascii(s string) string {
 	}
 	return b.String()
 }
+
+// breakable splits an address behind its punctuation, where a line may end. The
+// parts together are the address.
+func breakable(s string) []string {
+	var parts []string
+	for s != "" {
+		i := strings.IndexAny(s, "./:?&=-_") + 1
+		if i == 0 {
+			i = len(s)
+		}
+		parts = append(parts, s[:i])
+		s = s[i:]
+	}
+	return parts
+}

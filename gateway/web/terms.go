@@ -11,7 +11,7 @@ var meanings = map[string]string{
 	"mcp":            "use everything this server offers, in your name",
 	"offline_access": "stay connected while you are away",
 
-	"openid":  "confirm who you are",
+	"openid":  "who you are",
 	"profile": "your name and profile",
 	"email":   "your e-mail address",
 	"groups":  "the groups you belong to",

@@ -7,7 +7,6 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 )
 
@@ -47,14 +46,4 @@ func (p *Page) Look(v View) {
 func (p *Page) Screenshot() []byte {
 	p.t.Helper()
 	return get(p, "take screenshot", chromedp.FullScreenshot(100))
-}
-
-// BypassCSP lets scripts that a test injects run in the pages opened from now on,
-// whatever their policy says. Never for a test that is about the policy.
-func (p *Page) BypassCSP() {
-	p.t.Helper()
-	p.do("bypass CSP", chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
-		_, err := cdp.Call(ctx, t, page.SetBypassCSP, page.SetBypassCSPParams{Enabled: true})
-		return err
-	}))
 }
