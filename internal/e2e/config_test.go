@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"strings"
+)
+
+// config is the Caddyfile of one test: the six lines of the documentation and
+// what the test changes about them.
+type config struct {
+	// global are lines of the mcp_oauth block.
+	global []string
+	// options are lines of the global block outside it.
+	options []string
+	// before are site lines ahead of mcp_gateway, after those behind it.
+	before, after []string
+	// path and backend are the arguments of mcp_gateway. The path may be empty.
+	path, backend string
+	// gateway are lines of the mcp_gateway block. Without an allow line in it,
+	// "allow user:octocat" is added.
+	gateway []string
+}
+
+// render writes the Caddyfile for a gateway at address, "http://localhost:8080".
+func (c config) render(address, statePath, github string) string {
+	gateway := c.gateway
+	if !strings.Contains(strings.Join(gateway, "\n"), "allow ") {
+		gateway = append([]string{"allow user:octocat"}, gateway...)
+	}
+	return fmt.Sprintf(`{
+	admin off
+%s	mcp_oauth {
+		storage bolt %s
+%s%s	}
+}
+
+%s {
+%s	mcp_gateway %s {
+%s	}
+%s}
+`, indent(1, c.options), statePath, github, indent(2, c.global), address,
+		indent(1, c.before), strings.TrimSpace(c.path+" "+c.backend), indent(2, gateway), indent(1, c.after))
+}
+
+// githubBlock configures the fake GitHub as a GitHub Enterprise Server would be.
+func githubBlock(url, clientID, clientSecret string) string {
+	return indent(2, []string{
+		"github {",
+		"\tclient_id " + clientID,
+		"\tclient_secret " + clientSecret,
+		"\tbase_url " + url,
+		"\tapi_url " + url + "/api/v3",
+		"}",
+	})
+}
+
+func indent(depth int, lines []string) string {
+	var b strings.Builder
+	for _, line := range lines {
+		b.WriteString(strings.Repeat("\t", depth) + line + "\n")
+	}
+	return b.String()
+}
