@@ -20,6 +20,11 @@ const resourceVar = "mcp_oauth_resource"
 // ServeHTTP answers the endpoints of the issuer, guards the resource, and hands
 // on what is neither.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if admitted, _ := caddyhttp.GetVar(r.Context(), resourceVar).(string); admitted != "" {
+		// Another handler of this issuer has guarded the request: its path may be
+		// rewritten by now, and its identity headers are ours.
+		return next.ServeHTTP(w, r)
+	}
 	gateway.StripInbound(r)
 	t, err := h.app.open()
 	if err != nil {
@@ -28,7 +33,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	host := hostOf(r.Host)
 	iss := t.issuers[h.issuers[host]]
 	if iss == nil {
-		if !t.hosts[host] && (gateway.ReservedPath(r.URL.Path) || h.matchesOwn(r)) {
+		// Handlers behind a guard-only directive must not see such a request
+		// either, even if the host belongs to another site.
+		if h.matchesOwn(r) || !t.hosts[host] && gateway.ReservedPath(r.URL.Path) {
 			return misdirected(w)
 		}
 		return next.ServeHTTP(w, r)
@@ -43,17 +50,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if iss.server.ServeEndpoint(w, r) {
 		return nil
 	}
-	if matched == nil || matched.resource != h.Path {
+	// A longer path of another resource may win over ours. Whether its own handler
+	// still follows cannot be known here (it may be on another server), so whoever
+	// sees the request first guards it, for the resource that won.
+	if matched == nil || matched.resource != h.Path && !h.matchesOwn(r) {
 		return next.ServeHTTP(w, r)
 	}
-	return h.guard(w, r, matched, next)
+	return guard(w, r, matched, next)
 }
 
 // guard lets the gateway decide. Only from inside of its callback does a request
 // get the mark that the proxy behind this handler asks for.
-func (h *Handler) guard(w http.ResponseWriter, r *http.Request, matched *rule, next caddyhttp.Handler) error {
+func guard(w http.ResponseWriter, r *http.Request, matched *rule, next caddyhttp.Handler) error {
 	err := matched.guard.Serve(w, r, matched.path, func(w http.ResponseWriter, r *http.Request, p *gateway.Principal) error {
-		caddyhttp.SetVar(r.Context(), resourceVar, h.Path)
+		caddyhttp.SetVar(r.Context(), resourceVar, matched.resource)
 		if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 			repl.Map(placeholders(p))
 		}
