@@ -21,12 +21,7 @@ const flowTTL = 10 * time.Minute
 // request and shows the consent page. Nothing is stored: the checked request
 // travels sealed in the form, so a flood of requests cannot fill the store.
 func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
-	if ok, retry := s.limitAuthorizations.Allow(s.clientKey(r)); !ok {
-		tooMany(w, retry)
-		s.showProblem(w, r, problem{
-			status: http.StatusTooManyRequests, reason: "rate_limited", title: "Too many attempts",
-			text: "Too many sign-ins were started from your network.", hint: "Wait a minute and try again.",
-		})
+	if !s.mayAuthorize(w, r) {
 		return
 	}
 	p, perr := authorizeParams(w, r)

@@ -171,6 +171,9 @@ func (s *Server) beginSignIn(w http.ResponseWriter, r *http.Request, req *consen
 		s.showProblem(w, r, bad.withFlow(req.Flow))
 		return
 	}
+	if !s.mayAuthorize(w, r) {
+		return
+	}
 	state, verifier, cookie := token.NewSecret(), token.NewSecret(), token.NewSecret()
 	now := s.st.now()
 	pending := &storage.Pending{

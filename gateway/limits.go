@@ -54,3 +54,18 @@ func tooMany(w http.ResponseWriter, retry time.Duration) *oauth.Error {
 		Description: "too many requests, try again later",
 	}
 }
+
+// mayAuthorize counts one request of the pages and answers it if there were too
+// many. Approving is counted as well as asking: a form can be approved again and
+// again, and each time a record is stored.
+func (s *Server) mayAuthorize(w http.ResponseWriter, r *http.Request) bool {
+	ok, retry := s.limitAuthorizations.Allow(s.clientKey(r))
+	if !ok {
+		tooMany(w, retry)
+		s.showProblem(w, r, problem{
+			status: http.StatusTooManyRequests, reason: "rate_limited", title: "Too many attempts",
+			text: "Too many sign-ins were started from your network.", hint: "Wait a minute and try again.",
+		})
+	}
+	return ok
+}
