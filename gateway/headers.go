@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -30,30 +31,51 @@ var identityHeaders = []string{
 var guardedHeaders = []string{"Authorization", "DPoP", "Upgrade", "Te", "Trailer"}
 
 // StripInbound deletes every header that a backend could take for one of our
-// identity headers: same name in any case, with '_' or '.' for '-', because CGI,
-// WSGI and others fold these together. It also drops those names, and
-// Authorization, from Connection: a proxy further in deletes the headers named
-// there, ours included, and the backend would see an anonymous request.
+// identity headers: same name in any case, with '_' or anything else that is no
+// letter or digit for '-', because CGI, WSGI and others fold these together. It
+// also drops those names, and Authorization, from Connection: a proxy further in
+// deletes the headers named there, ours included, and the backend would see an
+// anonymous request. Trailers come after the body, announced or not, and are
+// cleaned when they have come.
 func StripInbound(r *http.Request) {
-	for name := range r.Header {
-		if isIdentityHeader(name) {
-			delete(r.Header, name)
-		}
-	}
-	for name := range r.Trailer {
-		if isIdentityHeader(name) {
-			delete(r.Trailer, name)
-		}
-	}
+	dropIdentity(r.Header)
+	dropIdentity(r.Trailer)
 	scrubConnection(r.Header, "Connection")
 	scrubConnection(r.Header, "Proxy-Connection")
+	if r.Body != nil && (r.ContentLength < 0 || len(r.Trailer) > 0) {
+		r.Body = &trailerFilter{ReadCloser: r.Body, request: r}
+	}
+}
+
+func dropIdentity(h http.Header) {
+	for name := range h {
+		if isIdentityHeader(name) {
+			delete(h, name)
+		}
+	}
+}
+
+// trailerFilter cleans the trailers of a request at the end of its body, before
+// whoever reads the body sees that end.
+type trailerFilter struct {
+	io.ReadCloser
+	request *http.Request
+}
+
+func (f *trailerFilter) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if err != nil {
+		dropIdentity(f.request.Trailer)
+	}
+	return n, err
 }
 
 func isIdentityHeader(name string) bool {
 	return slices.ContainsFunc(identityHeaders, func(ours string) bool { return foldsTo(name, ours) })
 }
 
-// foldsTo compares header names, taking '_' and '.' for '-' and ignoring case.
+// foldsTo compares header names, ignoring case and taking everything for '-' that
+// is no letter or digit: '_' and '.' for many servers, any other for some.
 func foldsTo(name, ours string) bool {
 	if len(name) != len(ours) {
 		return false
@@ -68,12 +90,12 @@ func foldsTo(name, ours string) bool {
 
 func foldByte(c byte) byte {
 	switch {
-	case c == '_' || c == '.':
-		return '-'
 	case c >= 'A' && c <= 'Z':
 		return c + ('a' - 'A')
+	case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+		return c
 	}
-	return c
+	return '-'
 }
 
 func scrubConnection(h http.Header, name string) {
@@ -108,16 +130,27 @@ func isProtocolHeader(name string) bool {
 
 // stripCredentials removes what was meant for the gateway: tokens in every place
 // a client may put them, and our own cookies. The query parameter access_token is
-// never honoured (OAuth 2.1 §5.1) and must not reach the backend either.
+// never honoured (OAuth 2.1 §5.1) and must not reach the backend either. A session
+// id in a folded spelling goes too: only the canonical one was checked, and a
+// backend that folds names would take it for the session.
 func stripCredentials(r *http.Request) {
 	for _, name := range guardedHeaders {
 		delete(r.Header, name)
 	}
 	delete(r.Header, "Dpop") // canonical form of DPoP
+	for name := range r.Header {
+		if name != headerSession && foldsTo(name, headerSession) {
+			delete(r.Header, name)
+		}
+	}
 	r.Trailer = nil
 	stripCookies(r.Header)
-	if strings.Contains(r.URL.RawQuery, "token") || strings.Contains(r.URL.RawQuery, "%") {
-		r.URL.RawQuery = dropParam(r.URL.RawQuery, "access_token")
+	if raw := r.URL.RawQuery; raw != "" {
+		if kept := dropParam(raw, "access_token"); kept != raw {
+			u := *r.URL
+			u.RawQuery = kept
+			r.URL, r.RequestURI = &u, u.RequestURI()
+		}
 	}
 }
 
