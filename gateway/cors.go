@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
@@ -49,7 +50,7 @@ func (s originSet) allows(origin string) bool {
 		return false
 	}
 	u, err := url.Parse(origin)
-	return err == nil && u.Scheme == "http" && u.Path == "" && u.User == nil && isLoopbackHost(u.Hostname())
+	return err == nil && "http://"+u.Host == origin && isLoopbackHost(u.Hostname())
 }
 
 // isLoopbackHost knows the names RFC 8252 §7.3 and §8.3 speak of.
@@ -64,7 +65,9 @@ func isLoopbackHost(host string) bool {
 func setCORS(h http.Header, origin string) {
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Expose-Headers", corsExpose)
-	h.Add("Vary", "Origin")
+	if !slices.Contains(h["Vary"], "Origin") {
+		h.Add("Vary", "Origin")
+	}
 }
 
 // preflight answers OPTIONS before any authentication: browsers send it without
