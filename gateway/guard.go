@@ -48,8 +48,15 @@ func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, matched string, ne
 		g.refuse(w, r, http.StatusForbidden, "origin", "this web origin may not use this MCP server")
 		return nil
 	}
-	if r.Method == http.MethodOptions {
+	switch r.Method {
+	case http.MethodOptions:
 		preflight(w, r, origin)
+		return nil
+	case http.MethodConnect, http.MethodTrace:
+		// CONNECT over HTTP/2 and 3 becomes an upgrade in the proxy behind us,
+		// and TRACE would show the client what we tell the backend.
+		w.Header().Set("Allow", corsMethods)
+		g.refuse(w, r, http.StatusMethodNotAllowed, "method", "method not allowed, use "+corsMethods)
 		return nil
 	}
 	if origin != "" {
@@ -109,8 +116,9 @@ func (g *Guard) forward(
 		g.refuse(w, r, http.StatusNotFound, "session", "session not found", "subject", v.principal.Subject)
 		return nil
 	}
-	ctx, s := g.st.streams.add(r.Context(), tok.grant)
-	defer s.remove()
+	gw := &guardedWriter{ResponseWriter: w, guard: g, matched: matched, session: session, cors: origin}
+	ctx := g.st.streams.add(r.Context(), tok.grant, &gw.stream)
+	defer gw.stream.remove()
 	if tok.grant.state.Load() != grantLive && g.st.live.isGone(tok.grant.id) {
 		g.challenge(w, r, oauth.CodeInvalidToken, errTokenRevoked.description)
 		return nil
@@ -118,15 +126,16 @@ func (g *Guard) forward(
 	r = r.WithContext(ctx)
 	stripCredentials(r)
 	if g.cfg.IdentityHeaders {
-		v.inject(r.Header)
+		v.inject(r.Header, &gw.identity)
 	}
 	if g.cfg.BackendPath != "" {
-		u := *r.URL
-		r.URL = &u
 		rewritePath(r, matched, g.cfg.BackendPath)
 	}
-	gw := &guardedWriter{ResponseWriter: w, guard: g, matched: matched, session: session, stream: s, cors: origin}
-	return next(gw, r, v.principal)
+	err := next(gw, r, v.principal)
+	if err == nil && !gw.done {
+		gw.edit(http.StatusOK) // what is sent where nobody wrote anything
+	}
+	return err
 }
 
 // checkOrigin refuses foreign browser origins, so that a page that got hold of a
@@ -160,13 +169,13 @@ func (g *Guard) challengeFor(path string) oauth.Challenge {
 	if c, ok := g.challenges[path]; ok {
 		return c
 	}
-	best := g.cfg.Path
-	for _, p := range g.cfg.Also {
+	best := ""
+	for _, p := range append([]string{g.cfg.Path}, g.cfg.Also...) {
 		if _, ok := cutPathPrefix(path, p); ok && len(p) > len(best) {
 			best = p
 		}
 	}
-	return g.challenges[best]
+	return g.challenges[orElse(best, g.cfg.Path)]
 }
 
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, status int, reason, description string, args ...any) {

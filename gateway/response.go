@@ -3,39 +3,56 @@
 package gateway
 
 import (
-	"mime"
+	"bufio"
+	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 )
 
 // guardedWriter edits the header of a backend's response once, when it is
 // written, and touches nothing else: no buffering, and Unwrap keeps flushing and
-// deadlines of http.ResponseController working.
+// deadlines of http.ResponseController working. It also holds what else one
+// request needs, so that a request costs one allocation for all of it.
 type guardedWriter struct {
 	http.ResponseWriter
-	guard   *Guard
-	matched string
-	session sessionBinding
-	stream  *stream
-	cors    string // the allowed Origin of the request, or ""
-	done    bool
+	guard    *Guard
+	matched  string
+	session  sessionBinding
+	stream   stream
+	identity identityValues
+	cors     string // the allowed Origin of the request, or ""
+	done     bool
 }
 
 // Unwrap is for http.ResponseController.
 func (w *guardedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// WriteHeader edits the header of the final response; informational ones pass.
+// Hijack refuses: no request asks the backend for another protocol, and a
+// connection that was taken over would outlive revocation.
+func (w *guardedWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return nil, nil, http.ErrNotSupported
+}
+
+// WriteHeader edits the header of the final response. Informational ones pass, but
+// say no more in our name than the final one may.
 func (w *guardedWriter) WriteHeader(code int) {
-	if code < 200 || w.done {
-		w.ResponseWriter.WriteHeader(code)
-		return
+	switch {
+	case w.done:
+	case code < 200 && code != http.StatusSwitchingProtocols:
+		dropBackendHeaders(w.Header())
+	default:
+		code = w.edit(code)
 	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// edit does what is to be done to the header of the final response, and returns
+// the status to send.
+func (w *guardedWriter) edit(code int) int {
 	w.done = true
 	h := w.Header()
 	dropBackendHeaders(h)
-	code = w.guard.backendStatus(code)
 	w.session.bindOutbound(h)
 	w.guard.publishLocation(h, w.matched)
 	if w.cors != "" {
@@ -44,7 +61,7 @@ func (w *guardedWriter) WriteHeader(code int) {
 	if isEventStream(h) {
 		w.stream.markOpen()
 	}
-	w.ResponseWriter.WriteHeader(code)
+	return w.guard.backendStatus(code)
 }
 
 func (w *guardedWriter) Write(b []byte) (int, error) {
@@ -77,59 +94,39 @@ func dropBackendHeaders(h http.Header) {
 		}
 	}
 	if cookies := h["Set-Cookie"]; len(cookies) > 0 {
-		h["Set-Cookie"] = slices.DeleteFunc(slices.Clone(cookies), func(line string) bool {
-			name, _, _ := strings.Cut(line, "=")
-			return isOurCookie(strings.TrimSpace(name))
-		})
+		h["Set-Cookie"] = slices.DeleteFunc(slices.Clone(cookies), setsOurCookie)
 		if len(h["Set-Cookie"]) == 0 {
 			delete(h, "Set-Cookie")
 		}
 	}
 }
 
+// setsOurCookie also sees through a cookie without a name: its value is sent back
+// as it stands, "=mcp_state=x" as "mcp_state=x".
+func setsOurCookie(line string) bool {
+	name, _, _ := strings.Cut(strings.TrimLeft(line, "= \t"), "=")
+	return isOurCookie(strings.TrimSpace(name))
+}
+
 // backendStatus turns the backend's 401 into 502: the client has authenticated,
-// and a 401 would send it into a sign-in that cannot help (R8.11).
+// and a 401 would send it into a sign-in that cannot help (R8.11). So it does 101:
+// nobody asked the backend to switch protocols.
 func (g *Guard) backendStatus(code int) int {
-	if code == http.StatusUnauthorized {
+	switch code {
+	case http.StatusUnauthorized:
 		g.log.Error("backend asked for credentials; it must accept the gateway's requests without",
 			"resource", g.resource)
+		return http.StatusBadGateway
+	case http.StatusSwitchingProtocols:
+		g.log.Error("backend switched protocols unasked", "resource", g.resource)
 		return http.StatusBadGateway
 	}
 	return code
 }
 
-// publishLocation makes a redirect usable from outside: one that names the
-// backend's own address, or the public host with another scheme, is put on the
-// issuer's origin, and the backend's path is put back to the public one.
-func (g *Guard) publishLocation(h http.Header, matched string) {
-	loc := h.Get("Location")
-	if loc == "" {
-		return
-	}
-	u, err := url.Parse(loc)
-	if err != nil || u.Opaque != "" {
-		return
-	}
-	ours := u.Host == "" || strings.EqualFold(u.Host, g.host) || slices.Contains(g.cfg.Backends, u.Host)
-	if !ours {
-		return
-	}
-	if g.cfg.BackendPath != "" && strings.HasPrefix(u.Path, "/") {
-		if rest, ok := cutPathPrefix(u.EscapedPath(), g.cfg.BackendPath); ok {
-			u.RawPath = ""
-			u.Path = joinPath(matched, rest)
-			if p, err := url.PathUnescape(u.Path); err == nil && p != u.Path {
-				u.RawPath, u.Path = u.Path, p
-			}
-		}
-	}
-	if u.Host != "" {
-		u.Scheme, u.Host = g.scheme, g.host
-	}
-	h.Set("Location", u.String())
-}
-
+// isEventStream compares the media type alone: parameters do not matter, however
+// malformed they are.
 func isEventStream(h http.Header) bool {
-	mt, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	return err == nil && mt == "text/event-stream"
+	mt, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return strings.EqualFold(strings.TrimSpace(mt), "text/event-stream")
 }

@@ -20,9 +20,11 @@ var (
 	errStreamExit    = errors.New("gateway is shutting down")
 )
 
-// streamTable knows every guarded request in flight, by grant, so that a
-// revocation, a new policy or the end of the process can end it. It belongs to
-// the process and not to a configuration: streams survive reloads.
+// streamTable knows every guarded request in flight, so that a revocation, a new
+// policy or the end of the process can end it. It belongs to the process and not
+// to a configuration: streams survive reloads. All requests of a grant are in one
+// shard: a revocation, which is rare, walks that shard, and a request, which is
+// not, only links itself in.
 type streamTable struct {
 	seed    maphash.Seed
 	exiting atomic.Bool
@@ -30,15 +32,19 @@ type streamTable struct {
 }
 
 type streamShard struct {
-	mu      sync.Mutex
-	byGrant map[string]map[*stream]struct{}
+	mu sync.Mutex
+	// ring links the shard's streams in a circle that begins and ends here.
+	ring stream
+	_    [32]byte // no cache line for two locks
 }
 
-// stream is one guarded request.
+// stream is one guarded request. It must not be copied once added.
 type stream struct {
-	grant  *liveGrant
-	cancel context.CancelCauseFunc
-	table  *streamTable
+	prev, next *stream // guarded by the shard's mu
+	grant      *liveGrant
+	cancel     context.CancelCauseFunc
+	table      *streamTable
+	shard      *streamShard
 	// open is set once the response is an event stream.
 	open atomic.Bool
 }
@@ -46,7 +52,8 @@ type stream struct {
 func newStreamTable() *streamTable {
 	t := &streamTable{seed: maphash.MakeSeed()}
 	for i := range t.shards {
-		t.shards[i].byGrant = map[string]map[*stream]struct{}{}
+		head := &t.shards[i].ring
+		head.prev, head.next = head, head
 	}
 	return t
 }
@@ -55,37 +62,29 @@ func (t *streamTable) shard(grantID string) *streamShard {
 	return &t.shards[maphash.String(t.seed, grantID)%uint64(len(t.shards))]
 }
 
-// add joins a request to its grant. The caller must remove it.
-func (t *streamTable) add(ctx context.Context, g *liveGrant) (context.Context, *stream) {
+// add enters a request of a grant into s, which must be zero. The request runs
+// under the returned context. The caller must remove s.
+func (t *streamTable) add(ctx context.Context, g *liveGrant, s *stream) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
-	s := &stream{grant: g, cancel: cancel, table: t}
-	sh := t.shard(g.id)
-	sh.mu.Lock()
-	set := sh.byGrant[g.id]
-	if set == nil {
-		set = map[*stream]struct{}{}
-		sh.byGrant[g.id] = set
-	}
-	set[s] = struct{}{}
-	sh.mu.Unlock()
+	s.grant, s.cancel, s.table, s.shard = g, cancel, t, t.shard(g.id)
+	s.shard.mu.Lock()
+	head := &s.shard.ring
+	s.prev, s.next = head.prev, head
+	s.prev.next, head.prev = s, s
+	s.shard.mu.Unlock()
 	// The grant may have been revoked between the check and the add: then
 	// nobody else will end this request.
 	if g.state.Load() == grantRevoked {
 		cancel(errStreamRevoked)
 	}
-	return ctx, s
+	return ctx
 }
 
 func (s *stream) remove() {
 	s.cancel(nil)
-	sh := s.table.shard(s.grant.id)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	set := sh.byGrant[s.grant.id]
-	delete(set, s)
-	if len(set) == 0 {
-		delete(sh.byGrant, s.grant.id)
-	}
+	s.shard.mu.Lock()
+	s.prev.next, s.next.prev = s.next, s.prev
+	s.shard.mu.Unlock()
 }
 
 // markOpen says that the response is an event stream.
@@ -97,24 +96,25 @@ func (s *stream) markOpen() {
 }
 
 func (t *streamTable) endGrant(grantID string) {
-	sh := t.shard(grantID)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	for s := range sh.byGrant[grantID] {
-		s.cancel(errStreamRevoked)
-	}
+	t.shard(grantID).each(func(s *stream) {
+		if s.grant.id == grantID {
+			s.cancel(errStreamRevoked)
+		}
+	})
 }
 
 func (t *streamTable) each(f func(*stream)) {
 	for i := range t.shards {
-		sh := &t.shards[i]
-		sh.mu.Lock()
-		for _, set := range sh.byGrant {
-			for s := range set {
-				f(s)
-			}
-		}
-		sh.mu.Unlock()
+		t.shards[i].each(f)
+	}
+}
+
+// each calls f under the lock: f may cancel, but neither add nor remove.
+func (sh *streamShard) each(f func(*stream)) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for s := sh.ring.next; s != &sh.ring; s = s.next {
+		f(s)
 	}
 }
 

@@ -55,29 +55,35 @@ func newView(t *liveToken, p *policy.Policy, facts *identity.Identity, log *slog
 	if facts.EmailVerified {
 		v.principal.Email = facts.Email
 	}
-	v.add(headerUser, v.principal.Subject)
-	v.add(headerUsername, v.principal.Login)
-	v.add(headerEmail, v.principal.Email)
-	v.add(headerGroups, groupsHeader(facts.Groups, log))
-	v.add(headerClientID, v.principal.ClientID)
-	v.add(headerScope, v.principal.Scope)
+	v.add(headerUser, v.principal.Subject, log)
+	v.add(headerUsername, v.principal.Login, log)
+	v.add(headerEmail, v.principal.Email, log)
+	v.add(headerGroups, groupsHeader(facts.Groups, log), log)
+	v.add(headerClientID, v.principal.ClientID, log)
+	v.add(headerScope, v.principal.Scope, log)
 	return v
 }
 
 // add keeps a header whose value is visible ASCII; anything else is left out
 // rather than altered, so that two different people never look the same.
-func (v *view) add(name, value string) {
-	if value != "" && visibleASCII(value) {
+func (v *view) add(name, value string, log *slog.Logger) {
+	switch {
+	case value == "":
+	case !visibleASCII(value):
+		log.Warn("identity header left out, its value is not visible ASCII", "header", name, "length", len(value))
+	default:
 		v.names = append(v.names, name)
 		v.values = append(v.values, value)
 	}
 }
 
-// inject sets the prepared headers. The values are copied into one fresh slice:
+// identityValues is room for the header values of one request.
+type identityValues [6]string
+
+// inject sets the prepared headers. The values are copied for this request:
 // handlers after us may edit them in place.
-func (v *view) inject(h http.Header) {
-	values := make([]string, len(v.values))
-	copy(values, v.values)
+func (v *view) inject(h http.Header, values *identityValues) {
+	copy(values[:], v.values)
 	for i, name := range v.names {
 		h[name] = values[i : i+1 : i+1]
 	}
@@ -90,15 +96,19 @@ const maxGroupsHeader = 4096
 // anything but visible ASCII, would be read as something else and is left out.
 func groupsHeader(groups []string, log *slog.Logger) string {
 	var b strings.Builder
+	left := 0
 	for _, g := range groups {
 		if g == "" || strings.Contains(g, ",") || !visibleASCII(g) || b.Len()+1+len(g) > maxGroupsHeader {
-			log.Warn("group left out of identity header", "header", headerGroups, "length", len(g))
+			left++
 			continue
 		}
 		if b.Len() > 0 {
 			b.WriteByte(',')
 		}
 		b.WriteString(g)
+	}
+	if left > 0 {
+		log.Warn("groups left out of identity header", "header", headerGroups, "left_out", left, "groups", len(groups))
 	}
 	return b.String()
 }
