@@ -68,7 +68,7 @@ func (s *Server) takePending(w http.ResponseWriter, r *http.Request, up upstream
 		s.showProblem(w, r, problemStore.withCause(err).withFlow(pending.Flow))
 		return nil
 	}
-	s.cookies.set(w, stateName(pending.ID), "", -1)
+	s.cookies.remove(w, stateName(pending.ID))
 	return taken
 }
 

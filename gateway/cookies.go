@@ -60,11 +60,18 @@ func (j cookieJar) get(r *http.Request, name string) string {
 
 // set writes a cookie that no script reads and no foreign site's form carries.
 // Lax, not Strict: the answer of the upstream is a cross-site navigation.
-// The zero duration means until the browser closes; negative deletes.
+// The zero duration means until the browser closes.
 func (j cookieJar) set(w http.ResponseWriter, name, value string, life time.Duration) {
+	j.write(w, name, value, int(life/time.Second))
+}
+
+func (j cookieJar) remove(w http.ResponseWriter, name string) { j.write(w, name, "", -1) }
+
+// write takes MaxAge as http.Cookie does: zero leaves it out, negative deletes.
+func (j cookieJar) write(w http.ResponseWriter, name, value string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{
 		Name: j.prefix + name + j.suffix, Value: value, Path: "/",
-		MaxAge: int(life.Seconds()), Secure: j.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		MaxAge: maxAge, Secure: j.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode,
 	})
 }
 

@@ -15,8 +15,11 @@ import (
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/gateway"
+	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
+	"github.com/caddy-mcp/caddy-mcp-oauth/policy"
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
 )
 
 const privateURI = "cursor://anysphere.cursor-mcp/oauth/callback"
@@ -311,6 +314,25 @@ func limits(which string, n int) func(*gateway.Config) {
 			c.Limits.Tokens = rate
 		default:
 			panic("no limit " + which)
+		}
+	}
+}
+
+// withUpstream adds a further GitHub, and rules that name both.
+func withUpstream(up upstream.Upstream) func(*gateway.Config) {
+	return func(c *gateway.Config) {
+		c.Upstreams = append(c.Upstreams, up)
+		rule, err := policy.ParseRule("any")
+		if err != nil {
+			panic(err)
+		}
+		refs := []policy.Ref{{Name: "github", Kind: identity.KindGitHub}, {Name: up.Name(), Kind: up.Kind()}}
+		p, err := policy.New([]policy.Rule{rule}, refs)
+		if err != nil {
+			panic(err)
+		}
+		for _, r := range c.Resources {
+			r.Policy = p
 		}
 	}
 }
