@@ -74,7 +74,11 @@ func (s *faultyStore) CreateGrant(ctx context.Context, g *storage.Grant) error {
 func (s *faultyStore) Grant(ctx context.Context, issuer, id string) (*storage.Grant, error) {
 	s.mu.Lock()
 	s.grantReads++
+	hook := s.onGrant
 	s.mu.Unlock()
+	if hook != nil {
+		hook()
+	}
 	if err := s.fault("Grant"); err != nil {
 		return nil, err
 	}

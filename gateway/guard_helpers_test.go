@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/gateway"
+	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testmcp"
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 	"github.com/caddy-mcp/caddy-mcp-oauth/token"
@@ -146,4 +147,11 @@ func guardedPair(t *testing.T) func(*gateway.Config) {
 			Path: "/ops", Name: "Ops", Scopes: []string{"ops", "ops:read"}, IdentityHeaders: true, Policy: rules(t, "any"),
 		})
 	}
+}
+
+// change edits who the upstream says the user is.
+func (u *scriptedUpstream) change(edit func(*identity.Identity)) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	edit(&u.identity)
 }

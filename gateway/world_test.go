@@ -427,6 +427,8 @@ type faultyStore struct {
 	fail map[string]error
 	// grantReads counts reads of grants: the hot path has none.
 	grantReads int
+	// onGrant, if set before the requests, runs in every read of a grant.
+	onGrant func()
 }
 
 func (s *faultyStore) failOn(verb string, err error) {
