@@ -30,7 +30,8 @@ func TestParseClientCredentials(t *testing.T) {
 		"post": {nil, "client_id=c&client_secret=s%2B1", ClientCredentials{ID: "c", Secret: "s+1", RawSecret: "s+1", Method: AuthPost}},
 		// RFC 6749 §2.3.1, the header of its example.
 		"basic of the RFC": {
-			http.Header{"Authorization": {"Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW"}}, "",
+			http.Header{"Authorization": {"Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW"}},
+			"",
 			ClientCredentials{ID: "s6BhdRkqt3", Secret: "gX1fBat3bV", RawSecret: "gX1fBat3bV", Method: AuthBasic, Basic: true},
 		},
 		"basic, encoded": {

@@ -92,7 +92,7 @@ func TestAttackRedirectURI(t *testing.T) {
 			"", ":", "//h/cb", "/cb", "h/cb", "https", "https:", "https:/", "https://", "https:///cb", "https:h/cb",
 			"://h", "1a://h", "a://h", "-a://h", "c:/windows", "https ://h", " https://h", "https://h ", "h\tttps://h",
 			"\x01https://h", "https:\n//h", "java\nscript:alert(1)", "https://h/\x00", "https://h/\x7f", "http:localhost",
-			"http:/localhost", "http:////localhost", "https:/\\h", "1https://h",
+			"http:/localhost", "http:////localhost", "sch_eme://h", "sch*eme://h", "sch%41eme://h", "https:/\\h", "1https://h",
 		},
 		// Code execution in the browser, whatever the case.
 		"active schemes": {
@@ -156,7 +156,7 @@ func TestAttackRedirectURI(t *testing.T) {
 			"https://h/a/../b", "https://h/..", "https://h/.", "https://h/./a", "https://h/%2e%2e/a", "https://h/%2E./a", "https://h/.%2e",
 			"https://h/a%2fb", "https://h/a%2Fb", "https://h/[x]", "com.example.app:/../x", "https://h/{x}", "https://h/<x>", "https://h/|", "https://h/^", "https://h/`", `https://h/"`,
 		},
-		"escapes": {"https://h/%", "https://h/%4", "https://h/%zz", "https://h/%00", "https://h/%0d%0aX:y", "https://h/?x=%1f", "https://h/%7f", "https://h?%"},
+		"escapes": {"https://h/%", "https://h/%4", "https://h/%zz", "https://h/%00", "https://h/%0d%0aX:y", "https://h/?x=%1f", "https://h/%7f", "https://h?%", "https://h?%2", "https://h?a[]=1"},
 		// A response that has its parameters twice, the first of them the client's.
 		"response parameters": {
 			"https://h/cb?code=x", "https://h/cb?a=1&state=x", "https://h/cb?iss=https://evil", "https://h/cb?%69ss=x", "https://h/cb?ISS=x",
@@ -187,6 +187,17 @@ func TestAttackRedirectURI(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestRedirectKindString(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[RedirectKind]string{
+		RedirectHTTPS: "https", RedirectLoopback: "loopback", RedirectPrivateUse: "private-use", -1: "unknown",
+	} {
+		if got := kind.String(); got != want {
+			t.Errorf("%d: %q, want %q", int(kind), got, want)
+		}
 	}
 }
 
