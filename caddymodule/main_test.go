@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"golang.org/x/crypto/bcrypt"
 
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
@@ -98,3 +99,7 @@ func fakeSecrets(t *testing.T, config string) string {
 	}
 	return filePlaceholder.ReplaceAllString(config, "{file."+file+"}")
 }
+
+func newReplacer() *caddy.Replacer { return caddy.NewReplacer() }
+
+func dispenser(input string) *caddyfile.Dispenser { return caddyfile.NewTestDispenser(input) }
