@@ -1,0 +1,357 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+)
+
+// testbed is a guard over a scripted store, for tests that look inside.
+type testbed struct {
+	t     testing.TB
+	store *scriptedStore
+	st    *State
+	guard *Guard
+}
+
+func newTestbed(t testing.TB) *testbed {
+	t.Helper()
+	store := newScriptedStore()
+	st := newTestState(store)
+	res := &Resource{Path: "/mcp", Scopes: []string{"mcp"}, Policy: testPolicy(t, "any"), IdentityHeaders: true}
+	return &testbed{t, store, st, newGuard(st, testIssuer, res, slog.New(slog.DiscardHandler))}
+}
+
+// bearerRequest makes a request of a new grant of the person.
+func (b *testbed) bearerRequest(ctx context.Context, grantID string, p identity.Identity) *http.Request {
+	b.store.add(grantID, p)
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, testIssuer+"/mcp", http.NoBody)
+	r.Header.Set("Authorization", "Bearer "+sealFor(b.t, b.st, grantID, p))
+	return r
+}
+
+// inFlight counts the requests the table knows.
+func (b *testbed) inFlight() int {
+	n := 0
+	b.st.streams.each(func(*stream) { n++ })
+	return n
+}
+
+// call runs a request whose backend answers with this media type and then hangs
+// until it is ended. The causes of the ends come out of the channel.
+func (b *testbed) call(r *http.Request, mediaType string) <-chan error {
+	ended := make(chan error, 1)
+	go func() {
+		err := b.guard.Serve(httptest.NewRecorder(), r, "/mcp", func(w http.ResponseWriter, r *http.Request, _ *Principal) error {
+			if mediaType != "" {
+				w.Header().Set("Content-Type", mediaType)
+				w.WriteHeader(http.StatusOK)
+			}
+			<-r.Context().Done()
+			ended <- context.Cause(r.Context())
+			return nil
+		})
+		if err != nil {
+			b.t.Errorf("serve: %v", err)
+		}
+	}()
+	return ended
+}
+
+// over reports the cause of an ended call, and nil while it runs.
+func over(c <-chan error) error {
+	select {
+	case err := <-c:
+		return err
+	default:
+		return nil
+	}
+}
+
+// Revocation ends the streams of that grant, not those of anybody else, not even
+// of the same person's other client.
+func TestRevocationEndsOpenStreamsOfThatGrantOnly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestbed(t)
+		const n = 200 // several in every shard
+		ctx, cleanUp := context.WithCancel(t.Context())
+		calls := map[string]<-chan error{}
+		for i := range n {
+			id := fmt.Sprint("g", i)
+			calls[id] = b.call(b.bearerRequest(ctx, id, person(fmt.Sprint(i%7+1))), "text/event-stream")
+		}
+		calls["g5 again"] = b.call(b.bearerRequest(ctx, "g5", person("6")), "application/json")
+		synctest.Wait()
+		if b.inFlight() != n+1 {
+			t.Errorf("%d in flight", b.inFlight())
+		}
+		if err := b.st.revokeGrant(ctx, testIssuer, "g5"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		for id, c := range calls {
+			var want error
+			if id == "g5" || id == "g5 again" {
+				want = errStreamRevoked
+			}
+			if got := over(c); !errors.Is(got, want) {
+				t.Errorf("%s ended with %v, want %v", id, got, want)
+			}
+		}
+		cleanUp()
+		synctest.Wait()
+		if b.inFlight() != 0 {
+			t.Errorf("%d streams stayed in the table", b.inFlight())
+		}
+	})
+}
+
+// A reload judges the open streams again, by the current facts.
+func TestRejudgeEndsWhatTheNewConfigurationDoesNotAllow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestbed(t)
+		ctx, cleanUp := context.WithCancel(t.Context())
+		defer cleanUp()
+		stays := b.call(b.bearerRequest(ctx, "g1", person("1", "acme")), "text/event-stream")
+		left := b.call(b.bearerRequest(ctx, "g2", person("2", "acme")), "text/event-stream")
+		plain := b.call(b.bearerRequest(ctx, "g3", person("3")), "")
+		synctest.Wait()
+		gone := person("2")
+		if err := b.st.saveAccount(ctx, gone); err != nil {
+			t.Fatal(err)
+		}
+		p := testPolicy(t, "org:acme")
+		b.st.Rejudge(func(resource string, id identity.Identity) bool {
+			if resource != testIssuer+"/mcp" {
+				t.Errorf("asked about %q", resource)
+			}
+			return p.Allows(id)
+		})
+		synctest.Wait()
+		if a, b, c := over(stays), over(left), over(plain); a != nil || !errors.Is(b, errStreamDenied) || !errors.Is(c, errStreamDenied) {
+			t.Errorf("allowed: %v, left the organization: %v, plain call: %v", a, b, c)
+		}
+	})
+}
+
+// The process exits: event streams, which would hold it up for ever, end at once;
+// a call that is about to answer may.
+func TestEndStreams(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestbed(t)
+		events := b.call(b.bearerRequest(t.Context(), "g1", person("1")), "text/event-stream; charset=utf-8")
+		odd := b.call(b.bearerRequest(t.Context(), "g2", person("2")), "Text/Event-Stream ;charset")
+		plain := b.call(b.bearerRequest(t.Context(), "g3", person("3")), "application/json")
+		silent := b.call(b.bearerRequest(t.Context(), "g4", person("4")), "")
+		synctest.Wait()
+		b.st.EndStreams()
+		synctest.Wait()
+		if a, b := over(events), over(odd); !errors.Is(a, errStreamExit) || !errors.Is(b, errStreamExit) {
+			t.Errorf("event streams ended with %v and %v", a, b)
+		}
+		late := b.call(b.bearerRequest(t.Context(), "g5", person("5")), "text/event-stream")
+		synctest.Wait()
+		if err := over(late); !errors.Is(err, errStreamExit) {
+			t.Errorf("a stream that opened after the end: %v", err)
+		}
+		time.Sleep(drainTime - time.Millisecond)
+		synctest.Wait()
+		if a, b := over(plain), over(silent); a != nil || b != nil {
+			t.Errorf("plain calls ended before their time: %v %v", a, b)
+		}
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		if a, b := over(plain), over(silent); !errors.Is(a, errStreamExit) || !errors.Is(b, errStreamExit) {
+			t.Errorf("plain calls after the drain: %v %v", a, b)
+		}
+	})
+}
+
+// R10.20: the client going away is a cancellation, which the backend must see.
+func TestClientDisconnectCancelsTheBackend(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestbed(t)
+		ctx, hangUp := context.WithCancel(t.Context())
+		ended := b.call(b.bearerRequest(ctx, "g", person("1")), "text/event-stream")
+		synctest.Wait()
+		hangUp()
+		synctest.Wait()
+		if err := over(ended); !errors.Is(err, context.Canceled) {
+			t.Errorf("backend's context: %v", err)
+		}
+		if b.inFlight() != 0 {
+			t.Error("the stream stayed in the table")
+		}
+	})
+}
+
+// A backend that dies, in whatever way, leaves no stream behind, and its panic
+// reaches the server as it was.
+func TestPanicOfTheBackendUnregisters(t *testing.T) {
+	t.Parallel()
+	b := newTestbed(t)
+	var inside context.Context
+	for _, cause := range []error{http.ErrAbortHandler, errors.New("bug")} {
+		func() {
+			defer func() {
+				if got := recover(); got != cause { //nolint:errorlint // identity is what is promised
+					t.Errorf("recovered %v, want %v", got, cause)
+				}
+			}()
+			_ = b.guard.Serve(httptest.NewRecorder(), b.bearerRequest(t.Context(), "g", person("1")), "/mcp",
+				func(_ http.ResponseWriter, r *http.Request, _ *Principal) error {
+					inside = r.Context()
+					if b.inFlight() != 1 {
+						t.Errorf("%d in flight", b.inFlight())
+					}
+					panic(cause)
+				})
+		}()
+		if b.inFlight() != 0 || inside.Err() == nil {
+			t.Errorf("after the panic: %d in flight, context %v", b.inFlight(), inside.Err())
+		}
+	}
+}
+
+// The attack: revoked in the instant between the check of the token and the entry
+// among the streams. Nobody else would end that request.
+func TestRevokedBetweenCheckAndEntry(t *testing.T) {
+	t.Parallel()
+	for _, evicted := range []bool{false, true} {
+		b := newTestbed(t)
+		p := person("1")
+		b.store.add("g", p)
+		tok, err := b.st.verify(t.Context(), sealFor(t, b.st, "g", p), testIssuer, testIssuer+"/mcp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if evicted {
+			evictAll(b.st)
+		}
+		if err := b.st.revokeGrant(t.Context(), testIssuer, "g"); err != nil {
+			t.Fatal(err)
+		}
+		rec := httptest.NewRecorder()
+		r := httptest.NewRequest(http.MethodPost, testIssuer+"/mcp", http.NoBody)
+		v := tok.viewFor(b.guard.cfg.Policy, b.guard.log)
+		err = b.guard.forward(rec, r, "/mcp", "", tok, v, func(http.ResponseWriter, *http.Request, *Principal) error {
+			t.Error("admitted")
+			return nil
+		})
+		if err != nil || rec.Code != http.StatusUnauthorized || rec.Header().Get("WWW-Authenticate") == "" {
+			t.Errorf("evicted %v: %d %v", evicted, rec.Code, err)
+		}
+		var s stream
+		ctx := b.st.streams.add(t.Context(), tok.grant, &s)
+		if !evicted && !errors.Is(context.Cause(ctx), errStreamRevoked) {
+			t.Errorf("a request of a revoked grant runs: %v", context.Cause(ctx))
+		}
+		s.remove()
+	}
+}
+
+// Adding, removing and ending at once; run with -race.
+func TestStreamTableUnderConcurrency(t *testing.T) {
+	t.Parallel()
+	table := newStreamTable()
+	var done sync.WaitGroup
+	for i := range 8 {
+		done.Go(func() {
+			g := &liveGrant{id: fmt.Sprint("g", i%3), account: &liveAccount{}}
+			g.account.facts.Store(&identity.Identity{})
+			for range 300 {
+				var s stream
+				table.add(t.Context(), g, &s)
+				s.markOpen()
+				s.remove()
+			}
+		})
+	}
+	done.Go(func() {
+		for range 100 {
+			table.endGrant("g1")
+			table.rejudge(func(string, identity.Identity) bool { return false })
+		}
+	})
+	done.Wait()
+	table.each(func(*stream) { t.Error("a stream stayed behind") })
+}
+
+// M-42: a thousand clients that open a stream and hang up leave nothing behind.
+func TestNoLeakAfterAThousandAbortedStreams(t *testing.T) {
+	b := newTestbed(t)
+	b.store.add("g", person("1"))
+	raw := sealFor(t, b.st, "g", person("1"))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = b.guard.Serve(w, r, "/mcp", func(w http.ResponseWriter, r *http.Request, _ *Principal) error {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "data: 1\n\n")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+			panic(http.ErrAbortHandler)
+		})
+	}))
+	defer srv.Close()
+	before := runtime.NumGoroutine()
+	var done sync.WaitGroup
+	for range 20 {
+		done.Go(func() {
+			for range 50 {
+				if err := abortedStream(t.Context(), srv.URL+"/mcp", raw); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	done.Wait()
+	deadline := time.Now().Add(10 * time.Second)
+	for b.inFlight() > 0 || runtime.NumGoroutine() > before+10 {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d streams and %d goroutines left, %d before", b.inFlight(), runtime.NumGoroutine(), before)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// abortedStream opens a stream, reads its first event and hangs up.
+func abortedStream(ctx context.Context, url, raw string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Authorization", "Bearer "+raw)
+	tr := &http.Transport{DisableKeepAlives: true}
+	defer tr.CloseIdleConnections()
+	resp, err := tr.RoundTrip(r)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if _, err := io.ReadFull(resp.Body, make([]byte, 9)); err != nil {
+		return fmt.Errorf("first event: %w", err)
+	}
+	return nil
+}
+
+var _ storage.Store = (*scriptedStore)(nil)
