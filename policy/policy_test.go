@@ -122,6 +122,13 @@ func TestPolicyThatWasNeverBuilt(t *testing.T) {
 	if (&Policy{rules: []Rule{{Type: TypeAny}}}).Allows(octocat) {
 		t.Error("policy without upstreams allows")
 	}
+	orgAsTeam := &Policy{
+		rules: []Rule{{Upstream: "github", Type: TypeOrg, Value: "acme/platform"}, {Upstream: "github", Type: TypeTeam, Value: "acme"}},
+		kinds: map[string]string{"github": identity.KindGitHub},
+	}
+	if orgAsTeam.Allows(octocat) {
+		t.Error("an organization rule is satisfied by a team, or a team rule by an organization")
+	}
 	if (&Policy{rules: []Rule{{}, {Type: "x"}, {Type: TypeOrg}}, kinds: map[string]string{"github": identity.KindGitHub}}).Allows(octocat) {
 		t.Error("rules that New would refuse allow")
 	}
