@@ -30,6 +30,27 @@ var views = []struct {
 	{"zoom-400", chromium.View{Width: 320, Height: 200, Scale: 4}},
 }
 
+// TestInBrowser runs what only a browser can tell, in one browser: starting it
+// takes longer than most of what follows.
+func TestInBrowser(t *testing.T) {
+	b := chromium.New(t)
+	for _, tc := range []struct {
+		name string
+		run  func(*testing.T, *chromium.Browser)
+	}{
+		{"pages fit every screen", testFit},
+		{"pages are accessible", testAccessible},
+		{"keyboard order", testKeyboardOrder},
+		{"targets are large enough", testTargets},
+		{"names stay in place", testNamesStayInPlace},
+		{"consent leads to the client", testConsentLeadsToTheClient},
+		{"sign in by typing", testSignInByTyping},
+		{"popup keeps its opener", testPopupKeepsItsOpener},
+	} {
+		t.Run(tc.name, func(t *testing.T) { tc.run(t, b) })
+	}
+}
+
 // servePages serves every sample under its name.
 func servePages(t *testing.T) *httptest.Server {
 	t.Helper()
@@ -55,8 +76,9 @@ func openPage(t *testing.T, b *chromium.Browser, url string) *chromium.Page {
 	return p
 }
 
-func TestPagesFitEveryScreen(t *testing.T) {
-	b, srv := chromium.New(t), servePages(t)
+// testFit finds no page that scrolls sideways.
+func testFit(t *testing.T, b *chromium.Browser) {
+	srv := servePages(t)
 	for _, s := range samples() {
 		t.Run(s.name, func(t *testing.T) {
 			p := openPage(t, b, srv.URL+"/"+s.name)

@@ -122,18 +122,22 @@ func TestConsentTells(t *testing.T) {
 				c.ClientVerified = false
 				c.RedirectHost, c.RedirectURI = "evil.example", "https://evil.example/cb"
 			}),
-			"evil.example", []string{"Claude Unverified", unchecked}, []string{"Published", "claude.ai"},
+			"evil.example",
+			[]string{"Claude Unverified", unchecked},
+			[]string{"Published", "claude.ai"},
 		},
 		{
 			// A kind this page does not know gets the warning, not the benefit of the doubt.
 			"unknown kind of redirect URI",
 			change(claude(), func(c *web.Consent) { c.RedirectKind = "" }), "https://claude.ai",
-			[]string{privateUse}, nil,
+			[]string{privateUse},
+			nil,
 		},
 		{
 			"name of nothing but white space",
 			change(inspector(), func(c *web.Consent) { c.ClientName = " \t\u2003\n" }), "localhost:6274",
-			[]string{"A program that gave no name Unverified"}, nil,
+			[]string{"A program that gave no name Unverified"},
+			nil,
 		},
 		{
 			"punycode host (M-27)",
@@ -143,7 +147,8 @@ func TestConsentTells(t *testing.T) {
 		{
 			"homograph host that nobody turned into punycode",
 			change(claude(), func(c *web.Consent) { c.RedirectHost = "clаude.ai" }), // Cyrillic а
-			"cl%D0%B0ude.ai", nil, []string{"clаude.ai"},
+			"cl%D0%B0ude.ai", nil,
+			[]string{"clаude.ai"},
 		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

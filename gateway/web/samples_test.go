@@ -17,7 +17,7 @@ type sample struct {
 	write func(http.ResponseWriter) error
 }
 
-// github and twoUpstreams are ways to sign in.
+// Ways to sign in.
 var (
 	github       = web.Upstream{Name: "github", Label: "GitHub", Scopes: []string{"read:user", "user:email", "read:org"}}
 	company      = web.Upstream{Name: "corp", Label: "Example Corp", Scopes: []string{"openid", "email", "groups", "corp:badge"}}
