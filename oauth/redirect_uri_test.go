@@ -190,6 +190,33 @@ func TestAttackRedirectURI(t *testing.T) {
 	}
 }
 
+// The developer of a client has nothing but this text to find the mistake by.
+func TestParseRedirectURIReasons(t *testing.T) {
+	t.Parallel()
+	for uri, want := range map[string]string{
+		"/cb":                        "must be an absolute URI",
+		"https://user@h/cb":          "must not have user information",
+		"https://h/cb#x":             "must not have a fragment",
+		"https:///cb":                "must have a host",
+		"https://h:0/cb":             "has a malformed port",
+		"https://h./cb":              "has a malformed host",
+		"https://h/../cb":            "must not have dot segments",
+		"https://h/a%2Fb":            "must not have escaped slashes",
+		"https://h/%zz":              "contains a broken escape",
+		"https://h/%00":              "contains an escaped control character",
+		"https://h/é":                "contains a character that is not allowed",
+		"https://h/cb?code=1":        "must not contain a parameter of the authorization response",
+		"http://h/cb":                "may use http only for 127.0.0.1, [::1] and localhost",
+		"javascript:alert(1)":        "has a scheme that is not allowed",
+		"com.example.app:cb":         "must have a slash after the scheme",
+		strings.Repeat("a", 1+1<<11): "is longer than 2048 bytes",
+	} {
+		if _, err := ParseRedirectURI(uri); err == nil || err.Description != "redirect_uri "+want {
+			t.Errorf("%.40s: %v, want %q", uri, err, want)
+		}
+	}
+}
+
 func TestRedirectKindString(t *testing.T) {
 	t.Parallel()
 	for kind, want := range map[RedirectKind]string{
