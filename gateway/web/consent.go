@@ -34,7 +34,8 @@ type Consent struct {
 
 	// RedirectScheme and RedirectHost say where the answer goes: "https" and
 	// "claude.ai", "http" and "localhost:33418", "cursor" and
-	// "anysphere.cursor-mcp". A private-use URI may have no host.
+	// "anysphere.cursor-mcp". A private-use URI may have no host, and may have its
+	// scheme in RedirectHost too: "cursor://anysphere.cursor-mcp".
 	RedirectScheme string
 	RedirectHost   string
 	// RedirectURI is the whole address (R6.2, R4.10).

@@ -111,6 +111,19 @@ func TestConsentTells(t *testing.T) {
 			[]string{"permissions", "may ask you to share"},
 		},
 		{
+			"private-use host with its scheme in front",
+			change(cursor(), func(c *web.Consent) { c.RedirectHost = "cursor://anysphere.cursor-mcp" }),
+			"cursor://anysphere.cursor-mcp", nil, nil,
+		},
+		{
+			"private-use scheme in place of a host",
+			change(bare(), func(c *web.Consent) { c.RedirectHost = "com.example.app:" }), "com.example.app:", nil, nil,
+		},
+		{
+			"private-use host named as its scheme",
+			change(cursor(), func(c *web.Consent) { c.RedirectHost = "cursor:80" }), "cursor://cursor:80", nil, nil,
+		},
+		{
 			"pre-registered client",
 			change(claude(), func(c *web.Consent) { c.ClientHost = "" }), "claude.ai",
 			[]string{"Registered by this server’s operator"},

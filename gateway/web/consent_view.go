@@ -62,15 +62,19 @@ func newConsentView(c *Consent) *consentView {
 
 // destination is the short form of the redirect URI that the page shows large:
 // the host for a website or a program on this computer, and the scheme with it
-// where the scheme is what decides who gets the answer (M-29).
+// where the scheme is what decides who gets the answer (M-29). RedirectHost may
+// have the scheme in front already.
 func destination(c *Consent) string {
+	scheme, host := ascii(c.RedirectScheme), ascii(c.RedirectHost)
 	switch {
 	case c.RedirectKind == redirectHTTPS || c.RedirectKind == redirectLoopback:
-		return ascii(c.RedirectHost)
-	case c.RedirectHost == "":
-		return ascii(c.RedirectScheme) + ":"
+		return host
+	case host == "" || host == scheme+":":
+		return scheme + ":"
+	case strings.HasPrefix(host, scheme+"://"):
+		return host
 	default:
-		return ascii(c.RedirectScheme) + "://" + ascii(c.RedirectHost)
+		return scheme + "://" + host
 	}
 }
 

@@ -18,10 +18,11 @@ var errUnsafeLink = errors.New("link withheld: not an address to offer on a page
 // second lock on the same door (design decision 8).
 var (
 	refusedSchemes = []string{
-		"about", "android-app", "blob", "data", "file", "filesystem", "ftp", "intent", "jar", "javascript", "mailto",
-		"shortcuts", "sms", "tel", "vbscript", "view-source", "ws", "wss",
+		"about", "android-app", "blob", "brave", "data", "edge", "file", "filesystem", "ftp", "intent", "jar",
+		"javascript", "mailto", "opera", "res", "resource", "shortcuts", "sms", "tel", "vbscript", "view-source",
+		"vivaldi", "ws", "wss",
 	}
-	refusedSchemePrefixes = []string{"chrome", "edge", "moz-", "ms-", "resource", "search", "x-apple"}
+	refusedSchemePrefixes = []string{"chrome", "itms", "microsoft-edge", "moz-", "ms-", "search", "x-apple"}
 )
 
 // safeHref checks an address and marks it as safe for a template. It accepts
@@ -49,8 +50,14 @@ func safeHref(href string) (template.URL, error) {
 	return template.URL(href), nil //nolint:gosec // that is what the checks above are for
 }
 
-// refusedScheme takes a scheme in lower case, as url.Parse leaves it.
+// refusedScheme takes a scheme in lower case, as url.Parse leaves it. What a
+// compound one does, "view-source+https", is decided by its parts.
 func refusedScheme(scheme string) bool {
-	return slices.Contains(refusedSchemes, scheme) ||
-		slices.ContainsFunc(refusedSchemePrefixes, func(p string) bool { return strings.HasPrefix(scheme, p) })
+	for part := range strings.SplitSeq(scheme, "+") {
+		if slices.Contains(refusedSchemes, part) ||
+			slices.ContainsFunc(refusedSchemePrefixes, func(p string) bool { return strings.HasPrefix(part, p) }) {
+			return true
+		}
+	}
+	return false
 }

@@ -47,7 +47,8 @@ func TestSchemesAreRefusedInWhole(t *testing.T) {
 	for scheme, refused := range map[string]bool{
 		"javascript": true, "ms-windows-store": true, "search-ms": true, "chrome-extension": true, "moz-extension": true,
 		"x-apple.systempreferences": true, "intent": true,
-		"cursor": false, "vscode": false, "claude": false, "com.example.app": false, "msteams": false, "databricks": false,
+		"view-source+https": true, "edge": true, "git+data": true,
+		"cursor": false, "vscode": false, "claude": false, "com.example.app": false, "msteams": false, "databricks": false, "edgeworks": false, "web+mcp": false,
 	} {
 		if got := refusedScheme(scheme); got != refused {
 			t.Errorf("%s refused: %v, want %v", scheme, got, refused)
