@@ -100,8 +100,7 @@ func (s *Store) Close() error {
 	s.closeOnce.Do(func() {
 		s.stopSweep()
 		s.swept.Wait()
-		s.committer.close()
-		err = s.db.Close()
+		err = s.committer.close()
 	})
 	return err
 }

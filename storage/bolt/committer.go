@@ -31,6 +31,10 @@ type committer struct {
 	now func() time.Time
 	log *slog.Logger
 
+	// broken is set once bbolt panicked outside of a call; only run uses it, and
+	// close after run has ended.
+	broken error
+
 	mu      sync.Mutex
 	queue   []*call
 	running bool
@@ -93,13 +97,24 @@ func (c *committer) enqueue(own *call) bool {
 	return true
 }
 
-// close refuses new calls and returns when the accepted ones are answered.
-func (c *committer) close() {
+// close refuses new calls, answers the accepted ones and closes the file.
+func (c *committer) close() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.closed = true
 	for c.running {
 		c.idle.Wait()
+	}
+	c.mu.Unlock()
+	if c.broken == nil {
+		return c.guarded(c.db.Close)
+	}
+	done := make(chan error, 1)
+	go func() { done <- c.guarded(c.db.Close) }()
+	select {
+	case err := <-done:
+		return errors.Join(c.broken, err)
+	case <-time.After(time.Second): // the process has to end to let go of the file
+		return c.broken
 	}
 }
 
@@ -150,32 +165,48 @@ var errUnchanged = errors.New("nothing changed")
 // attempt runs the group in one transaction. It returns the index of the call
 // that failed, or -1 and the error of the transaction itself.
 func (c *committer) attempt(group []*call) (failed int, err error) {
+	if c.broken != nil {
+		return -1, c.broken
+	}
 	failed = -1
-	err = c.guarded(func() error {
-		return c.db.Update(func(tx *bbolt.Tx) error {
-			changed := false
-			for i, own := range group {
-				if own.err = own.ctx.Err(); own.err != nil {
-					continue
-				}
-				failed = i
-				w := &writeTx{tx: tx, now: c.now().Round(0).UTC()}
-				if err := own.fn(w); err != nil {
-					return err
-				}
-				changed = changed || w.changed
-			}
-			failed = -1
-			if !changed {
-				return errUnchanged
-			}
-			return nil
+	panicked := c.guarded(func() error {
+		err = c.db.Update(func(tx *bbolt.Tx) error {
+			var err error
+			failed, err = c.runCalls(tx, group)
+			return err
 		})
+		return nil
 	})
-	if errors.Is(err, errUnchanged) {
+	switch {
+	case panicked != nil:
+		// Between the calls, in bbolt: it may hold its lock for ever now.
+		c.broken = panicked
+		return -1, panicked
+	case errors.Is(err, errUnchanged):
 		return -1, nil
 	}
 	return failed, err
+}
+
+// runCalls runs every call whose caller still waits. It returns the index of the
+// one that failed.
+func (c *committer) runCalls(tx *bbolt.Tx, group []*call) (failed int, err error) {
+	changed := false
+	for i, own := range group {
+		if own.err = own.ctx.Err(); own.err != nil {
+			continue
+		}
+		w := &writeTx{tx: tx, now: c.now().Round(0).UTC()}
+		// Caught here, a panic is undone like an error.
+		if err := c.guarded(func() error { return own.fn(w) }); err != nil {
+			return i, err
+		}
+		changed = changed || w.changed
+	}
+	if !changed {
+		return -1, errUnchanged
+	}
+	return -1, nil
 }
 
 // view runs fn in a read transaction.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 
 	berrors "go.etcd.io/bbolt/errors"
@@ -21,20 +22,23 @@ var (
 		"or give every server a state file of its own")
 	// ErrDamaged: the file is not intact. Verbs answer it too, when they meet
 	// damage that Open did not see.
-	ErrDamaged = errors.New("the file is damaged; nothing was changed: restore a backup, " +
-		"or move the file away to start empty, which signs everyone out and forgets all clients")
+	ErrDamaged = errors.New("the state file is damaged")
 	// ErrForeign: an intact bbolt file, but written by another program or by a
 	// newer version of this one.
-	ErrForeign = errors.New("the file does not hold state this version can read; nothing was changed")
+	ErrForeign = errors.New("the file does not hold state this version can read")
 )
 
 // explainOpen adds to a failure of Open what the operator can do about it.
 func explainOpen(path string, err error) error {
+	const advice = "it was not changed; restore a backup, or move it away to start empty, which signs everyone out and forgets all clients"
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		err = ErrInUse
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch):
-		err = fmt.Errorf("%w (%w)", ErrDamaged, err)
+	case errors.Is(err, ErrDamaged), errors.Is(err, ErrForeign):
+		err = fmt.Errorf("%w: %s", err, advice)
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrChecksum), errors.Is(err, berrors.ErrVersionMismatch),
+		strings.HasPrefix(err.Error(), "file size too small"): // bbolt has no name for it
+		err = fmt.Errorf("%w (%w): %s", ErrDamaged, err, advice)
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		err = fmt.Errorf("%w: the file and its directory must be writable by the user the server runs as", err)
 	}

@@ -33,7 +33,8 @@ func openFile(path string, o Options) (db *bbolt.DB, err error) {
 			db, err = nil, fmt.Errorf("%w (%v)", ErrDamaged, p)
 		}
 		if err != nil && file != nil {
-			_ = file.Close() // closed already where bbolt returned an error
+			unlock(file) // for after a panic the mapping stays, and the lock with it
+			_ = file.Close()
 		}
 	}()
 	return bbolt.Open(path, fileMode, &bbolt.Options{

@@ -19,15 +19,16 @@ const sweepStep = 256
 // what the background sweeper does at each interval; nothing but the size of the
 // file depends on it.
 func (s *Store) Sweep(ctx context.Context) (int, error) {
-	total := 0
+	var (
+		total int
+		errs  []error
+	)
 	for _, step := range []sweeper{clients.sweepStep, pendings.sweepStep, grants.sweepStep} {
 		n, err := s.sweepTable(ctx, step)
 		total += n
-		if err != nil {
-			return total, err
-		}
+		errs = append(errs, err)
 	}
-	return total, nil
+	return total, errors.Join(errs...)
 }
 
 // progress is how far a sweep of one table has come.
