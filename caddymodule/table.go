@@ -19,75 +19,12 @@ import (
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
 )
 
-// site is one provisioned handler: a resource and the issuers it belongs to.
-type site struct {
-	handler     *Handler
-	where       placement
-	origins     []origin
-	resource    *gateway.Resource
-	fingerprint string // of the configuration
-}
-
-// register adds a handler to the table of its configuration. A path can be
-// protected once per issuer. The same handler on several servers, as for a site
-// with two ports and an explicit issuer, is one resource.
-func (a *App) register(s *site) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, other := range a.sites {
-		if other.sameResource(s) {
-			continue
-		}
-		for _, o := range s.origins {
-			if !slices.Contains(other.origins, o) {
-				continue
-			}
-			if p, ok := commonPath(s.resource, other.resource); ok {
-				return fmt.Errorf("the path %s is protected twice under %s; "+
-					"give each MCP server a path of its own, as in mcp_gateway /weather/mcp", p, o.url)
-			}
-		}
-	}
-	a.sites = append(a.sites, s)
-	return nil
-}
-
-func (s *site) sameResource(o *site) bool {
-	return s.where.server != o.where.server && s.fingerprint == o.fingerprint
-}
-
-func commonPath(a, b *gateway.Resource) (string, bool) {
-	for _, p := range append([]string{a.Path}, a.Also...) {
-		for _, q := range append([]string{b.Path}, b.Also...) {
-			if strings.EqualFold(p, q) {
-				return p, true
-			}
-		}
-	}
-	return "", false
-}
-
 // table is the complete configuration: every issuer with all its resources. It
 // is immutable, so requests share it without locks.
 type table struct {
 	issuers map[string]*issuer
 	// hosts of all issuers: a request for a known host is never misdirected.
 	hosts map[string]bool
-}
-
-// issuer is one authorization server and the paths of its resources.
-type issuer struct {
-	server *gateway.Server
-	rules  []rule // longest path first
-	exact  map[string]*rule
-}
-
-// rule leads from a configured path to its resource.
-type rule struct {
-	path     string
-	resource string // path of the resource
-	matcher  caddyhttp.MatchPath
-	guard    *gateway.Guard
 }
 
 // build opens the state and completes the table. See App.open.
@@ -242,46 +179,6 @@ func resourcesOf(sites []*site, url string) []*gateway.Resource {
 		list = append(list, s.resource)
 	}
 	return list
-}
-
-func newIssuer(server *gateway.Server, resources []*gateway.Resource) *issuer {
-	iss := &issuer{server: server, exact: map[string]*rule{}}
-	for _, res := range resources {
-		for _, p := range append([]string{res.Path}, res.Also...) {
-			iss.rules = append(iss.rules, rule{
-				path: p, resource: res.Path, matcher: pathMatcher(p), guard: server.Guard(res.Path),
-			})
-		}
-	}
-	slices.SortStableFunc(iss.rules, func(a, b rule) int { return cmp.Compare(len(b.path), len(a.path)) })
-	for i := range iss.rules {
-		iss.exact[iss.rules[i].path] = &iss.rules[i]
-	}
-	return iss
-}
-
-// pathMatcher covers a path and everything below it, in every spelling that
-// Caddy's own matcher takes for the same: case, doubled slashes, dot segments.
-func pathMatcher(p string) caddyhttp.MatchPath {
-	if p == "/" {
-		return caddyhttp.MatchPath{"*"}
-	}
-	p = strings.ToLower(p)
-	return caddyhttp.MatchPath{p, p + "/*"}
-}
-
-// match returns the rule for a request, nil if its path is not protected. An
-// exact match needs no search: no longer path can match.
-func (i *issuer) match(r *http.Request) *rule {
-	if m, ok := i.exact[r.URL.Path]; ok {
-		return m
-	}
-	for j := range i.rules {
-		if i.rules[j].matcher.Match(r) {
-			return &i.rules[j]
-		}
-	}
-	return nil
 }
 
 // clientAddr honours the trusted proxies of the server.
