@@ -78,33 +78,39 @@ func (p *person) fetchCode(ctx context.Context, args *auth.AuthorizationArgs) (*
 // client is an MCP client of the Go SDK with its own OAuth code, nothing of
 // which is replaced.
 type client struct {
-	wire   *wire
-	person *person
-	oauth  *auth.AuthorizationCodeHandler
+	wire  *wire
+	oauth *auth.AuthorizationCodeHandler
 }
 
 func newClient(t *testing.T, p *person) *client {
 	t.Helper()
+	return newClientAt(t, redirectURI, p.fetchCode)
+}
+
+// newClientAt makes a client with a redirect URI of its own and whatever fetches
+// the code.
+func newClientAt(t *testing.T, redirect string, fetch auth.AuthorizationCodeFetcher) *client {
+	t.Helper()
 	w := &wire{}
 	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
-		RedirectURL: redirectURI,
+		RedirectURL: redirect,
 		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{
 			Metadata: &oauthex.ClientRegistrationMetadata{
 				ClientName:              "End-to-end test",
-				RedirectURIs:            []string{redirectURI},
+				RedirectURIs:            []string{redirect},
 				GrantTypes:              []string{"authorization_code", "refresh_token"},
 				ResponseTypes:           []string{"code"},
 				TokenEndpointAuthMethod: "none",
 			},
 		},
-		AuthorizationCodeFetcher: p.fetchCode,
+		AuthorizationCodeFetcher: fetch,
 		RequestRefreshToken:      true,
 		Client:                   &http.Client{Transport: w},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &client{wire: w, person: p, oauth: handler}
+	return &client{wire: w, oauth: handler}
 }
 
 // connect opens an MCP session through the gateway.

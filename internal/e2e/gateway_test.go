@@ -22,7 +22,7 @@ import (
 
 // patience bounds everything that is waited for. It is long because the machine
 // may be busy, and never slept through.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // gateway is a Caddy with our module, running as a process of its own.
 type gateway struct {
