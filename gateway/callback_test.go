@@ -110,7 +110,7 @@ func TestCallbackAtAnotherUpstreamsPath(t *testing.T) {
 	if evil.calls+w.up.calls != 0 {
 		t.Error("an upstream was asked")
 	}
-	wantError(t, b.get(oauth.PathCallback+"gitlab?code=x&state="+state), http.StatusNotFound, "not_found")
+	wantPage(t, b.get(oauth.PathCallback+"gitlab?code=x&state="+state), http.StatusNotFound, "not_found")
 	// It was not used up by that.
 	wantOnce(t, location(t, b.callback(state)), map[string]string{"code": "*", "state": "client-state"})
 }
@@ -277,7 +277,7 @@ func TestCallbackAfterTheWorldChanged(t *testing.T) {
 		b, _, state := w.begun(loopbackURI)
 		w.config.Upstreams = []upstream.Upstream{&scriptedUpstream{name: "ghe", identity: octocat()}}
 		w.reload()
-		wantError(t, b.callback(state), http.StatusNotFound, "not_found")
+		wantPage(t, b.callback(state), http.StatusNotFound, "not_found")
 	})
 	t.Run("no longer allowed", func(t *testing.T) {
 		t.Parallel()

@@ -26,21 +26,25 @@ func wellKnownFor(path string) string {
 // metadataDocuments renders every discovery document once. A document exists for
 // each path of each resource, with and without a trailing slash, naming exactly
 // the URL it was derived from, because some clients compare byte for byte (R2.5);
-// and at the root, where it stands for the issuer's first resource.
+// and at the root, where it speaks of the resource that is there, or else of the
+// issuer's first one.
 func (s *Server) metadataDocuments() (map[string][]byte, error) {
 	docs := map[string]any{oauth.WellKnownServer: s.serverMetadata()}
 	for _, res := range s.cfg.Resources {
 		for _, p := range append([]string{res.Path}, res.Also...) {
 			if p == "/" {
-				continue // the root documents below, or a first resource's claim to them
+				continue // the root documents, below
 			}
 			docs[wellKnownFor(p)] = s.resourceMetadata(res, s.cfg.Issuer+p)
 			docs[wellKnownFor(p+"/")] = s.resourceMetadata(res, s.cfg.Issuer+p+"/")
 		}
 	}
-	first := s.cfg.Resources[0]
-	docs[oauth.WellKnownResource] = s.resourceMetadata(first, s.cfg.Issuer)
-	docs[oauth.WellKnownResource+"/"] = s.resourceMetadata(first, s.cfg.Issuer+"/")
+	root := s.cfg.Resources[0]
+	if g := s.byResource[s.cfg.Issuer]; g != nil {
+		root = g.cfg
+	}
+	docs[oauth.WellKnownResource] = s.resourceMetadata(root, s.cfg.Issuer)
+	docs[oauth.WellKnownResource+"/"] = s.resourceMetadata(root, s.cfg.Issuer+"/")
 
 	out := make(map[string][]byte, len(docs))
 	for path, doc := range docs {
@@ -51,6 +55,22 @@ func (s *Server) metadataDocuments() (map[string][]byte, error) {
 		out[path] = b
 	}
 	return out, nil
+}
+
+// appendedWellKnowns are the addresses of a client that takes a resource for an
+// issuer and appends the well-known segment instead of inserting it. They lie
+// below the resource, whose guard would answer 401 or, to a web page, nothing it
+// can read; both make clients give up where a 404 lets them go on (R2.9).
+func (s *Server) appendedWellKnowns() []string {
+	var paths []string
+	for _, res := range s.cfg.Resources {
+		for _, p := range append([]string{res.Path}, res.Also...) {
+			if p != "/" {
+				paths = append(paths, p+oauth.WellKnownOpenID, p+oauth.WellKnownServer)
+			}
+		}
+	}
+	return paths
 }
 
 func (s *Server) resourceMetadata(res *Resource, resource string) *oauth.ResourceMetadata {

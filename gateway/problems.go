@@ -53,6 +53,12 @@ var (
 		text:  "This answer did not come from the page of this gateway.",
 		hint:  hintRestart,
 	}
+	problemNotFound = problem{
+		status: http.StatusNotFound, reason: "not_found",
+		title: "There is nothing here",
+		text:  "Nobody should have been sent to this address. A way to sign in may have been removed in the meantime.",
+		hint:  hintRestart,
+	}
 	problemUnknownClient = problem{
 		status: http.StatusBadRequest, reason: "unknown_client",
 		title: "This program is not registered here",

@@ -95,6 +95,9 @@ func (s *Server) routes() map[string]endpoint {
 	for path, doc := range s.documents {
 		m[path] = endpoint{methods: get, open: true, serve: serveDocument(doc)}
 	}
+	for _, path := range s.appendedWellKnowns() {
+		m[path] = endpoint{methods: get, open: true, serve: s.serveNothing}
+	}
 	for name, up := range s.upstreams {
 		switch up := up.(type) {
 		case upstream.Redirector:
@@ -117,10 +120,7 @@ func (s *Server) ServeEndpoint(w http.ResponseWriter, r *http.Request) bool {
 	}
 	defer s.recover(w, r)
 	if !ok {
-		if openCORS(w, r, "GET, HEAD, OPTIONS") {
-			return true
-		}
-		writeJSON(w, http.StatusNotFound, &oauth.Error{Code: "not_found", Description: "there is nothing here"})
+		s.serveNothing(w, r)
 		return true
 	}
 	if e.open && openCORS(w, r, e.methods) {
@@ -135,6 +135,19 @@ func (s *Server) ServeEndpoint(w http.ResponseWriter, r *http.Request) bool {
 	}
 	e.serve(w, r)
 	return true
+}
+
+// serveNothing answers a path of ours that has no endpoint: with a page where
+// people are sent, with JSON that any web page may read elsewhere.
+func (s *Server) serveNothing(w http.ResponseWriter, r *http.Request) {
+	if path := strings.ToLower(r.URL.Path); SensitivePath(path) || SensitivePath(path+"/") {
+		s.showProblem(w, r, problemNotFound)
+		return
+	}
+	if openCORS(w, r, "GET, HEAD, OPTIONS") {
+		return
+	}
+	writeJSON(w, http.StatusNotFound, &oauth.Error{Code: "not_found", Description: "there is nothing here"})
 }
 
 // ownPath is ReservedPath less the rest of /.well-known, which others share.
