@@ -30,6 +30,9 @@ type person struct {
 	decision string
 	// onConsent is called with the consent page, if set.
 	onConsent func(*page)
+	// afterConsent deals with the page the decision led to, if set: a sign-in
+	// page of our own.
+	afterConsent func(*page) (*page, error)
 	// signIns counts how often the person was bothered.
 	signIns atomic.Int32
 	// lastPage is where the last sign-in ended.
@@ -56,6 +59,9 @@ func (p *person) authorize(ctx context.Context, address string) (*page, error) {
 		p.onConsent(consent)
 	}
 	p.lastPage, err = p.browser.submit(ctx, consent, p.decision, nil)
+	if err == nil && p.afterConsent != nil {
+		p.lastPage, err = p.afterConsent(p.lastPage)
+	}
 	return p.lastPage, err
 }
 
