@@ -3,7 +3,6 @@
 package gateway
 
 import (
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -11,9 +10,9 @@ import (
 )
 
 func locationGuard(path, backendPath string) *Guard {
-	return newGuard(newTestState(newScriptedStore()), "https://mcp.example.com", &Resource{
-		Path: path, Scopes: []string{"mcp"}, Backends: []string{"localhost:3000", "backend.internal:80"}, BackendPath: backendPath,
-	}, slog.New(slog.DiscardHandler))
+	return &Guard{scheme: "https", host: "mcp.example.com", cfg: &Resource{
+		Path: path, Backends: []string{"localhost:3000", "backend.internal:80"}, BackendPath: backendPath,
+	}}
 }
 
 // What a backend writes into Location, and where a client outside must be sent.
@@ -80,7 +79,7 @@ func TestPublishLocation(t *testing.T) {
 func FuzzPublishLocation(f *testing.F) {
 	for _, s := range []string{
 		"/mcp", "/in/x", "//evil.example", "///evil.example", "/in//evil.example", "http://localhost:3000/in//e", `/in/\e`,
-		"https://mcp.example.com/in", "http://u@localhost:3000", "?in", "in:/in", "/in/%2f/e", "/in/%5ce",
+		"https://mcp.example.com/in", "http://u@localhost:3000", "?in", "in:/in", "/in/%2f/e", "/in/%5ce", "//@/",
 	} {
 		f.Add(s, "/in")
 		f.Add(s, "/")

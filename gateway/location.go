@@ -23,7 +23,7 @@ func (g *Guard) publishLocation(h http.Header, matched string) {
 	switch {
 	case err != nil, u.Opaque != "":
 		return
-	case !absolute && u.Scheme != "", absolute && !g.namesUs(u):
+	case !absolute && (u.Scheme != "" || u.User != nil), absolute && !g.namesUs(u):
 		return
 	}
 	changed := g.publishPath(u, matched)
