@@ -16,8 +16,6 @@ import (
 // all as a browser does.
 type browser struct {
 	cookies cookieStore
-	// transport sends requests; nil is the default one.
-	transport http.RoundTripper
 	// stopAt ends a chain of redirects before this prefix is requested.
 	stopAt string
 }
@@ -166,11 +164,7 @@ func (b *browser) roundTrip(ctx context.Context, nav navigation) (*http.Response
 	for _, c := range b.cookies.matching(nav.url, nav.method, nav.site == "cross-site") {
 		req.AddCookie(c)
 	}
-	transport := b.transport
-	if transport == nil {
-		transport = http.DefaultTransport
-	}
-	resp, err := transport.RoundTrip(req)
+	resp, err := network.RoundTrip(req)
 	if err != nil {
 		return nil, "", fmt.Errorf("navigate: %w", err)
 	}

@@ -169,5 +169,5 @@ func bearer(ctx context.Context, method, url, token string, body []byte, header 
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	return http.DefaultTransport.RoundTrip(req)
+	return network.RoundTrip(req)
 }

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,6 +17,9 @@ type config struct {
 	options []string
 	// before are site lines ahead of mcp_gateway, after those behind it.
 	before, after []string
+	// host is a public name under publicDomain, which is served with https. Empty
+	// is http on localhost.
+	host string
 	// path and backend are the arguments of mcp_gateway. The path may be empty.
 	path, backend string
 	// gateway are lines of the mcp_gateway block. Without an allow line in it,
@@ -23,8 +27,20 @@ type config struct {
 	gateway []string
 }
 
+// origin is the address of the site.
+func (c config) origin(port int) string {
+	if c.host == "" {
+		return fmt.Sprintf("http://localhost:%d", port)
+	}
+	return fmt.Sprintf("https://%s:%d", c.host, port)
+}
+
 // render writes the Caddyfile for a gateway at address, "http://localhost:8080".
 func (c config) render(address, statePath, github string) string {
+	if c.host != "" {
+		c.options = append(slices.Clone(c.options), "skip_install_trust", "auto_https disable_redirects")
+		c.before = append([]string{"tls internal"}, c.before...)
+	}
 	gateway := c.gateway
 	if !strings.Contains(strings.Join(gateway, "\n"), "allow ") {
 		gateway = append([]string{"allow user:octocat"}, gateway...)

@@ -75,6 +75,28 @@ func TestGoClientSignsInAndStaysSignedIn(t *testing.T) {
 	}
 }
 
+// The six lines of the README as they are meant: a public name with https, and
+// behind it an MCP server as it comes, which listens on loopback and, against
+// DNS rebinding, refuses every other name. The gateway has to speak to it under
+// the address it has.
+func TestPublicNameInFrontOfAnUnchangedServer(t *testing.T) {
+	for name, backend := range map[string]http.Handler{
+		"2025-11-25": testmcp.Stateful(testmcp.NewServer()),
+		"2026-07-28": testmcp.Stateless(testmcp.NewServer()),
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := startGateway(t, config{host: "mcp" + publicDomain, backend: serveBackend(t, backend)})
+			session := newClient(t, newPerson()).mustConnect(t, g.url, nil)
+			if v := session.InitializeResult().ProtocolVersion; v != name {
+				t.Errorf("protocol version %q", v)
+			}
+			if diff := cmp.Diff(octocat, whoAmI(t, session), ignoreClientID); diff != "" {
+				t.Errorf("identity at the backend (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // checkOrder finds the wanted steps in the trace, in this order.
 func checkOrder(t *testing.T, trace, want []step) {
 	t.Helper()

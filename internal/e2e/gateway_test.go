@@ -5,7 +5,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -45,7 +44,7 @@ func startGateway(t *testing.T, c config) *gateway {
 	t.Helper()
 	port := freePort(t)
 	g := &gateway{
-		t: t, origin: fmt.Sprintf("http://localhost:%d", port),
+		t: t, origin: c.origin(port),
 		backend: c.backend, github: testidp.Start(t), dir: t.TempDir(), log: &logBuffer{},
 	}
 	path := c.path
@@ -106,7 +105,7 @@ func (g *gateway) awaitReady() {
 		if err != nil {
 			g.t.Fatal(err)
 		}
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := network.RoundTrip(req)
 		if err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusUnauthorized {

@@ -24,7 +24,7 @@ func postToken(ctx context.Context, g *gateway, form url.Values) (tokenSet, int,
 		return tokenSet{}, 0, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := network.RoundTrip(req)
 	if err != nil {
 		return tokenSet{}, 0, err
 	}

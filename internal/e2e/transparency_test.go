@@ -33,7 +33,7 @@ func signIn(t *testing.T, g *gateway) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.DefaultTransport.RoundTrip(req)
+	resp, err := network.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}

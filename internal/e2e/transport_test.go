@@ -222,7 +222,7 @@ type withToken string
 func (token withToken) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	r.Header.Set("Authorization", "Bearer "+string(token))
-	return http.DefaultTransport.RoundTrip(r)
+	return network.RoundTrip(r)
 }
 
 // A backend as people have it, on loopback and with its protection against DNS

@@ -50,7 +50,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		r.Body = io.NopCloser(bytes.NewReader(sent))
 	}
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	resp, err := network.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}
