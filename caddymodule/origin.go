@@ -3,7 +3,6 @@
 package caddymodule
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -99,5 +98,3 @@ func hostOf(hostport string) string {
 	}
 	return strings.ToLower(host)
 }
-
-var errNoHost = errors.New("no host name says under which address clients reach this site")

@@ -253,8 +253,11 @@ func TestEarlyDataIsSentBack(t *testing.T) {
 		complete bool
 		early    bool
 	}{
-		{http.MethodPost, false, true}, {http.MethodDelete, false, true}, {http.MethodGet, false, false},
-		{http.MethodOptions, false, false}, {http.MethodPost, true, false},
+		{http.MethodPost, false, true},
+		{http.MethodDelete, false, true},
+		{http.MethodGet, false, false},
+		{http.MethodOptions, false, false},
+		{http.MethodPost, true, false},
 	} {
 		r := httptest.NewRequest(tt.method, "/mcp", nil)
 		r.TLS = &tls.ConnectionState{HandshakeComplete: tt.complete}
