@@ -17,6 +17,8 @@ type config struct {
 	options []string
 	// before are site lines ahead of mcp_gateway, after those behind it.
 	before, after []string
+	// adminAPI switches Caddy's admin API on, which a reload needs.
+	adminAPI bool
 	// host is a public name under publicDomain, which is served with https. Empty
 	// is http on localhost.
 	host string
@@ -36,7 +38,11 @@ func (c config) origin(port int) string {
 }
 
 // render writes the Caddyfile for a gateway at address, "http://localhost:8080".
-func (c config) render(address, statePath, github string) string {
+// admin is where its admin API listens, if it has one.
+func (c config) render(address, admin, statePath, github string) string {
+	if !c.adminAPI {
+		admin = "off"
+	}
 	if c.host != "" {
 		c.options = append(slices.Clone(c.options), "skip_install_trust", "auto_https disable_redirects")
 		c.before = append([]string{"tls internal"}, c.before...)
@@ -46,7 +52,7 @@ func (c config) render(address, statePath, github string) string {
 		gateway = append([]string{"allow user:octocat"}, gateway...)
 	}
 	return fmt.Sprintf(`{
-	admin off
+	admin %s
 %s	mcp_oauth {
 		storage bolt %s
 %s%s	}
@@ -56,7 +62,7 @@ func (c config) render(address, statePath, github string) string {
 %s	mcp_gateway %s {
 %s	}
 %s}
-`, indent(1, c.options), statePath, github, indent(2, c.global), address,
+`, admin, indent(1, c.options), statePath, github, indent(2, c.global), address,
 		indent(1, c.before), strings.TrimSpace(c.path+" "+c.backend), indent(2, gateway), indent(1, c.after))
 }
 

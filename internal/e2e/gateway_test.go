@@ -5,6 +5,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -28,11 +29,11 @@ type gateway struct {
 	t *testing.T
 	// origin is the issuer, url the resource.
 	origin, url string
-	// backend is the address in the Caddyfile.
-	backend string
-	github  *testidp.Server
-	dir     string
-	log     *logBuffer
+	// backend is the address in the Caddyfile, admin that of the admin API.
+	backend, admin string
+	github         *testidp.Server
+	dir            string
+	log            *logBuffer
 
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -44,7 +45,7 @@ func startGateway(t *testing.T, c config) *gateway {
 	t.Helper()
 	port := freePort(t)
 	g := &gateway{
-		t: t, origin: c.origin(port),
+		t: t, origin: c.origin(port), admin: fmt.Sprintf("localhost:%d", freePort(t)),
 		backend: c.backend, github: testidp.Start(t), dir: t.TempDir(), log: &logBuffer{},
 	}
 	path := c.path
@@ -66,7 +67,7 @@ func startGateway(t *testing.T, c config) *gateway {
 func (g *gateway) configure(c config) {
 	g.t.Helper()
 	block := githubBlock(g.github.URL, g.github.ClientID(), g.github.ClientSecret())
-	text := c.render(g.origin, filepath.Join(g.dir, "state.db"), block)
+	text := c.render(g.origin, g.admin, filepath.Join(g.dir, "state.db"), block)
 	if err := os.WriteFile(g.caddyfile(), []byte(text), 0o600); err != nil {
 		g.t.Fatal(err)
 	}

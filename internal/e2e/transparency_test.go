@@ -25,8 +25,14 @@ func startScripted(t *testing.T, c config) (*gateway, *testmcp.Scripted, string)
 	return g, backend, signIn(t, g)
 }
 
-// signIn gets a token without any MCP traffic.
+// signIn gets an access token without any MCP traffic.
 func signIn(t *testing.T, g *gateway) string {
+	t.Helper()
+	return signInSet(t, g).Access
+}
+
+// signInSet is signIn with all that came with the token.
+func signInSet(t *testing.T, g *gateway) tokenSet {
 	t.Helper()
 	c := newClient(t, newPerson())
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url, nil)
@@ -40,7 +46,7 @@ func signIn(t *testing.T, g *gateway) string {
 	if err := c.oauth.Authorize(t.Context(), req, resp); err != nil {
 		t.Fatalf("authorize: %v", err)
 	}
-	return c.wire.last(t).Access
+	return c.wire.last(t)
 }
 
 // Each event is on the client's side of the gateway before the backend sends the
