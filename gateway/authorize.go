@@ -84,10 +84,11 @@ func (s *Server) identifyClient(w http.ResponseWriter, r *http.Request, p oauth.
 		s.showProblem(w, r, problemStore.withCause(err))
 		return nil, redirectTarget{}, false
 	}
-	if redirectURI == "" && len(c.RedirectURIs) == 1 {
-		return c, redirectTarget{uri: c.RedirectURIs[0]}, true
+	target := redirectTarget{uri: redirectURI, given: redirectURI != ""}
+	if !target.given && len(c.RedirectURIs) == 1 {
+		target.uri = c.RedirectURIs[0]
 	}
-	if redirectURI == "" || !oauth.MatchRedirectURI(c.RedirectURIs, redirectURI) {
+	if !oauth.MatchRedirectURI(c.RedirectURIs, target.uri) {
 		s.showProblem(w, r, problem{
 			status: http.StatusBadRequest, reason: "redirect_uri_mismatch", title: "The return address is not registered",
 			text: "The program wants the answer sent to an address it has not registered. " +
@@ -96,7 +97,7 @@ func (s *Server) identifyClient(w http.ResponseWriter, r *http.Request, p oauth.
 		})
 		return nil, redirectTarget{}, false
 	}
-	return c, redirectTarget{uri: redirectURI, given: true}, true
+	return c, target, true
 }
 
 // resolveResource finds the guard of the requested resource (RFC 8707 §2), given

@@ -55,7 +55,24 @@ func ValidateIssuer(issuer string) error {
 	if u.Scheme == "http" && !isLoopbackHost(u.Hostname()) {
 		return fmt.Errorf("issuer %q: plain http is for loopback hosts only, tokens would travel in the clear", issuer)
 	}
+	if !canonical(issuer) {
+		return fmt.Errorf("issuer %q: want a host name in ASCII (xn--…), without wildcard, placeholder or trailing dot", issuer)
+	}
 	return nil
+}
+
+// canonical reports whether an identifier is written as resource parameters are
+// compared. One that is not could be asked for by no client.
+func canonical(identifier string) bool {
+	c, perr := oauth.CanonicalResource(identifier)
+	return perr == nil && c == identifier
+}
+
+// plainPath accepts "/" and rooted paths without a trailing slash that mean the
+// same to everybody: no escapes, patterns, dot or empty segments, parameters.
+func plainPath(p string) bool {
+	return strings.HasPrefix(p, "/") && (p == "/" || !strings.HasSuffix(p, "/")) &&
+		!strings.ContainsAny(p, "%;?") && canonical("https://host"+strings.TrimSuffix(p, "/"))
 }
 
 func (c *Config) validateResources() []error {
@@ -64,7 +81,7 @@ func (c *Config) validateResources() []error {
 	for _, r := range c.Resources {
 		for _, p := range append([]string{r.Path}, r.Also...) {
 			switch key := strings.ToLower(p); {
-			case !strings.HasPrefix(p, "/") || p != "/" && strings.HasSuffix(p, "/") || strings.ContainsAny(p, "*?#%{} \\"):
+			case !plainPath(p):
 				errs = append(errs, fmt.Errorf("path %q: want a plain path such as /mcp", p))
 			case ReservedPath(p):
 				errs = append(errs, fmt.Errorf("path %q belongs to the gateway's own endpoints", p))
