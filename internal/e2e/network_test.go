@@ -31,5 +31,6 @@ var network http.RoundTripper = &http.Transport{
 		}
 		return (&net.Dialer{}).DialContext(ctx, proto, net.JoinHostPort(host, port))
 	},
-	TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // loopback only, see above
+	ForceAttemptHTTP2: true,
+	TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // loopback only, see above
 }

@@ -49,59 +49,83 @@ func signInSet(t *testing.T, g *gateway) tokenSet {
 	return c.wire.last(t)
 }
 
+// overBoth runs a test over HTTP/1.1 and over HTTP/2, where streams end, and
+// clients leave, in different ways.
+func overBoth(t *testing.T, test func(t *testing.T, g *gateway, backend *testmcp.Scripted, token string)) {
+	t.Helper()
+	for proto, host := range map[string]string{"HTTP/1.1": "", "HTTP/2.0": "mcp" + publicDomain} {
+		t.Run(proto, func(t *testing.T) {
+			g, backend, token := startScripted(t, config{host: host})
+			resp, err := bearer(t.Context(), http.MethodPost, g.url, token, []byte(`{}`), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if readAll(t, resp); resp.Proto != proto {
+				t.Fatalf("spoke %s, want %s", resp.Proto, proto)
+			}
+			test(t, g, backend, token)
+		})
+	}
+}
+
 // Each event is on the client's side of the gateway before the backend sends the
 // next: nothing collects a stream.
 func TestEventsAreNotBuffered(t *testing.T) {
-	g, backend, token := startScripted(t, config{})
-	stream := testmcp.NewStream(http.Header{"X-Accel-Buffering": {"no"}, "Mcp-Custom": {"kept"}})
-	backend.Next(stream.Reply)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	resp, err := bearer(ctx, http.MethodGet, g.url, token, nil, http.Header{"Accept": {"text/event-stream"}, "Accept-Encoding": {"gzip"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	for name, want := range map[string]string{"Content-Type": "text/event-stream", "X-Accel-Buffering": "no", "Mcp-Custom": "kept", "Content-Encoding": ""} {
-		if got := resp.Header.Get(name); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
+	overBoth(t, func(t *testing.T, g *gateway, backend *testmcp.Scripted, token string) {
+		stream := testmcp.NewStream(http.Header{"X-Accel-Buffering": {"no"}, "Mcp-Custom": {"kept"}})
+		backend.Next(stream.Reply)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		resp, err := bearer(ctx, http.MethodGet, g.url, token, nil,
+			http.Header{"Accept": {"text/event-stream"}, "Accept-Encoding": {"gzip"}})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	lines := bufio.NewReader(resp.Body)
-	for _, chunk := range []string{": keep-alive\n", "id: 1\n", "retry: 10\n", "data: {\"a\":1}\r\n", "\n", "event: x\rdata: y\r\n"} {
-		if err := stream.Send(ctx, chunk); err != nil {
-			t.Fatalf("send %q: %v", chunk, err)
+		defer resp.Body.Close()
+		for name, want := range map[string]string{
+			"Content-Type": "text/event-stream", "X-Accel-Buffering": "no", "Mcp-Custom": "kept", "Content-Encoding": "",
+		} {
+			if got := resp.Header.Get(name); got != want {
+				t.Errorf("%s: %q, want %q", name, got, want)
+			}
 		}
-		if got, err := lines.ReadString('\n'); err != nil || got != chunk {
-			t.Fatalf("read %q, %v; want %q before the next is sent", got, err, chunk)
+		lines := bufio.NewReader(resp.Body)
+		for _, chunk := range []string{": keep-alive\n", "id: 1\n", "retry: 10\n", "data: {\"a\":1}\r\n", "\n", "event: x\rdata: y\r\n"} {
+			if err := stream.Send(ctx, chunk); err != nil {
+				t.Fatalf("send %q: %v", chunk, err)
+			}
+			if got, err := lines.ReadString('\n'); err != nil || got != chunk {
+				t.Fatalf("read %q, %v; want %q before the next is sent", got, err, chunk)
+			}
 		}
-	}
-	cancel()
-	await(t, stream.Disconnected(), "the backend's notice that the client left")
+		cancel()
+		await(t, stream.Disconnected(), "the backend's notice that the client left")
+	})
 }
 
 // In revision 2026-07-28 closing the connection cancels the request, so the
 // backend has to hear of it at once, before it has answered anything (R10.20).
 func TestClientDisconnectReachesTheBackend(t *testing.T) {
-	g, backend, token := startScripted(t, config{})
-	hang := testmcp.NewHang()
-	t.Cleanup(hang.Release)
-	backend.Next(hang.Reply)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() {
-		resp, err := bearer(ctx, http.MethodPost, g.url, token, []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call"}`), nil)
-		if err == nil {
-			_ = resp.Body.Close()
+	overBoth(t, func(t *testing.T, g *gateway, backend *testmcp.Scripted, token string) {
+		hang := testmcp.NewHang()
+		t.Cleanup(hang.Release)
+		backend.Next(hang.Reply)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			resp, err := bearer(ctx, http.MethodPost, g.url, token, []byte(`{"jsonrpc":"2.0","id":1,"method":"tools/call"}`), nil)
+			if err == nil {
+				_ = resp.Body.Close()
+			}
+			done <- err
+		}()
+		await(t, hang.Started(), "the request")
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("the client got %v, want its own cancellation", err)
 		}
-		done <- err
-	}()
-	await(t, hang.Started(), "the request")
-	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Errorf("the client got %v, want its own cancellation", err)
-	}
-	await(t, hang.Disconnected(), "the backend's notice that the client left")
+		await(t, hang.Disconnected(), "the backend's notice that the client left")
+	})
 }
 
 // Clients of both eras decide by status and body of a backend's error what kind
