@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+	"github.com/caddy-mcp/caddy-mcp-oauth/token"
 )
 
 // Every way a token request can be wrong, with the exact answer: SDKs decide by
@@ -220,4 +222,27 @@ func TestOddAuthorizationHeaders(t *testing.T) {
 		wantError(t, w.postForm(oauth.PathToken, f, "Authorization", h), http.StatusUnauthorized, "invalid_client")
 	}
 	wantError(t, w.postForm(oauth.PathToken, f, "Authorization", good), http.StatusBadRequest, "invalid_grant")
+}
+
+// A secret of the operator's making may hold what form encoding changes. RFC 6749
+// §2.3.1 has clients encode both parts of Basic, the TypeScript SDKs do not: either
+// reading is right, and nothing else is.
+func TestSecretsThatFormEncodingChanges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const id, secret = "operators-client", "50%25+more%"
+	if err := w.store.CreateClient(t.Context(), &storage.Client{
+		Issuer: issuer, ID: id, RedirectURIs: []string{loopbackURI}, AuthMethod: oauth.AuthBasic, SecretHash: token.Hash(secret), CreatedAt: w.clock.Now(),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	f := url.Values{"grant_type": {"refresh_token"}, "refresh_token": {"x"}}
+	for _, right := range []string{secret, url.QueryEscape(secret)} {
+		wantError(t, w.postForm(oauth.PathToken, f, "Authorization", basic(id, right)), http.StatusBadRequest, "invalid_grant")
+	}
+	for _, wrong := range []string{"50%+more%", "50%25 more%", url.QueryEscape(url.QueryEscape(secret)), ""} {
+		wantError(t, w.postForm(oauth.PathToken, f, "Authorization", basic(id, wrong)), http.StatusUnauthorized, "invalid_client")
+	}
+	wantError(t, w.postForm(oauth.PathToken, with(f, "client_id", id, "client_secret", secret)), http.StatusBadRequest, "invalid_grant")
+	wantError(t, w.postForm(oauth.PathToken, with(f, "client_id", id, "client_secret", url.QueryEscape(secret))), http.StatusUnauthorized, "invalid_client")
 }

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// attacks is what the authorization server's endpoints must withstand, where each
+// is described, and the test that tries it. RFC 9700 is the security BCP, O21
+// OAuth 2.1 draft 13, R… the MCP requirements as numbered in this project, C the
+// recorded behaviour of clients.
+//
+// The list was written before the tests. A line without a test fails below.
+var attacks = []struct{ attack, source, test string }{
+	// Codes.
+	{"stolen code, no verifier", "O21 7.5.3, R7.4", "TestStolenCodeWithoutVerifier"},
+	{"attacker's code put into a victim's client", "RFC 9700 4.5", "TestInjectedCode"},
+	{"attacker's upstream code put into a victim's callback", "RFC 9700 4.5", "TestCodeOfGitHubInjected"},
+	{"replay with everything right", "RFC 6749 4.1.2", "TestReplayedCodeRevokesTheGrant"},
+	{"replay used to log somebody else out", "O21 4.1.3", "TestReplayRevokesOnlyItsOwnGrant"},
+	{"one code redeemed 64 times at once", "O21 4.1.2", "TestCodeRace"},
+	{"code of client A redeemed by B", "RFC 9700 4.4, R7.4", "TestCodeOfAnotherClient"},
+	{"code of issuer A redeemed at B", "RFC 9700 4.4", "TestCodeAtAnotherIssuer"},
+	{"old code", "R5.12", "TestCodeExpires"},
+	{"code after the policy or the resource changed", "M-34", "TestCodeAfterTheWorldChanged"},
+	// The authorization request.
+	{"PKCE left out, plain, misspelt", "O21 7.5.2, R5.3", "TestAuthorizeErrorsAreNoOpenRedirector"},
+	{"redirect to another address", "RFC 9700 4.1, R5.6", "TestRedirectManipulationAtAuthorize"},
+	{"redirect_uri changed at the token endpoint", "R7.4", "TestTokenErrors"},
+	{"open redirector by way of errors", "RFC 9700 4.11.2, O21 7.12.2", "TestAuthorizeErrorsAreNoOpenRedirector"},
+	{"repeated parameters", "O21 3.1, R5.1", "TestAuthorizeNeedsAKnownClient"},
+	{"response parameters forged through state", "R5.5", "TestStateComesBackByteForByte"},
+	{"response with iss or state missing or twice", "RFC 9207, R5.5", "TestAuthorizeErrorsAreNoOpenRedirector"},
+	{"audience of another resource", "RFC 8707, R7.5", "TestResourceAtTheTokenEndpoint"},
+	{"store filled through /authorize", "ADR 0003", "TestAuthorizeStoresNothingAndIsLimited"},
+	{"store filled through one consent form", "ADR 0003", "TestApprovalsAreLimited"},
+	// Consent.
+	{"consent skipped or forged by another site", "BP Confused Deputy, R6.2", "TestConsentForgery"},
+	{"approval by a link or a prefetch", "R6.2", "TestConsentByGet"},
+	{"form of another issuer", "R6.3", "TestConsentFormOfAnotherIssuer"},
+	{"old form", "R6.4", "TestConsentExpires"},
+	{"client or resource changed behind the page", "M-34", "TestConsentAfterTheWorldChanged"},
+	{"upstream state before approval", "R6.4", "TestConsentPageSaysWhatIsDecided"},
+	{"markup and lies in a client's name", "M-28", "TestConsentPageSaysWhatIsDecided"},
+	{"double click, back button", "C 20", "TestDoubleApprovalAndBackButton"},
+	{"tabs that cross", "C 20", "TestTwoTabs"},
+	{"clients that cross", "17.3", "TestParallelSignIns"},
+	{"denial used as a redirector", "R5.8", "TestDenial"},
+	// Sign-in.
+	{"login CSRF, session fixation", "RFC 9700 4.7, R6.4", "TestCallbackInAnotherBrowser"},
+	{"login CSRF with a password", "M-32", "TestSignInForgery"},
+	{"callback replayed", "R6.4", "TestCallbackIsGoodOnce"},
+	{"callback replayed at once", "R6.4", "TestParallelCallbacks"},
+	{"upstream mix-up", "RFC 9700 4.4, M-19", "TestCallbackAtAnotherUpstreamsPath"},
+	{"answer of a foreign issuer", "RFC 9207", "TestGitHubTroubles"},
+	{"somebody who is not on the list", "M-18", "TestNotAllowedUserGetsNoCode"},
+	{"recycled login", "security 1.8", "TestSubjectIsTheNumber"},
+	{"guessing passwords", "security 1.14", "TestLocalSignIn"},
+	{"names found out by guessing", "M-45", "TestLocalSignIn"},
+	{"upstream refusals taken for a pass", "security 1.12", "TestUpstreamRefusals"},
+	{"cookies planted by a sibling host", "RFC 6265bis 4.1.3", "TestCookiesOnHTTPS"},
+	{"cookies of another port", "design 7", "TestCookiesOnLoopback"},
+	// Tokens.
+	{"client without its secret", "R7.3, M-05", "TestClientAuthentication"},
+	{"content type confusion", "M-23", "TestTokenContentTypeConfusion"},
+	{"guessing at the token endpoint", "O21 2.4.1", "TestTokenFailuresAreLimited"},
+	{"stolen refresh token, client first", "O21 4.3.1, R7.7", "TestStolenRefreshTokenIsNoticed"},
+	{"stolen refresh token, thief first", "O21 4.3.1, R7.7", "TestThiefComesFirst"},
+	{"honest parallel refresh taken for theft", "C 3", "TestParallelRefresh"},
+	{"honest repeat taken for theft", "C 3", "TestLostAnswer"},
+	{"forged refresh token to log somebody out", "ADR 0004", "TestForgedRefreshTokenTouchesNothing"},
+	{"refresh token at another client", "R7.7", "TestRefreshByAnotherClient"},
+	{"more scope by refreshing", "R7.9", "TestScopesAtRefresh"},
+	{"more time by refreshing", "R7.7", "TestRefreshLifeSlides"},
+	{"access token that outlives its grant", "R7.6", "TestAccessTokenEndsWithTheGrant"},
+	{"refresh after the list changed", "M-18", "TestRefreshWhileNotAllowed"},
+	{"clock steps", "M-08", "TestRefreshWithTheClockSetBack"},
+	{"key rotation in the middle", "M-09", "TestRefreshAcrossAKeyRotation"},
+	// Registration and discovery.
+	{"dangerous redirect schemes", "R4.19", "TestRefusedRegistrations"},
+	{"registration flood", "R4.20", "TestRegistrationLimits"},
+	{"registration that was switched off", "M-37", "TestRegistrationOff"},
+	{"initial access token guessed", "M-37", "TestRegistrationWithInitialAccessToken"},
+	{"clients pushed out by a flood", "R4.20", "TestRegistrationWhenFull"},
+	{"metadata poisoned by Host", "R1.2", "TestMetadataIgnoresHostAndForwardingHeaders"},
+	{"pages read by other sites", "O21 3.1, R12.1", "TestMethodsAndCORS"},
+	// Everywhere.
+	{"store that fails", "M-11", "TestStoreFailures"},
+	{"secrets in logs and at rest", "R7.11, M-12, M-40", "TestNoSecretIsWrittenDown"},
+	{"bug in a handler", "M-41", "TestPanicInAnEndpoint"},
+	{"odd queries", "M-41", "FuzzAuthorize"},
+	{"odd forms", "M-41", "FuzzConsent"},
+	{"odd callbacks", "M-41", "FuzzCallback"},
+	{"odd token requests", "M-41", "FuzzToken"},
+	{"odd registrations", "M-41", "FuzzRegister"},
+}
+
+func TestEveryAttackIsTried(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]bool{}
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && (strings.HasPrefix(fn.Name.Name, "Test") || strings.HasPrefix(fn.Name.Name, "Fuzz")) {
+				tests[fn.Name.Name] = true
+			}
+		}
+	}
+	for _, a := range attacks {
+		if !tests[a.test] {
+			t.Errorf("%s (%s): there is no %s", a.attack, a.source, a.test)
+		}
+	}
+}
