@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage/storagetest"
+)
+
+// The umask, the user and the limits of a process are its own: these tests work
+// in processes they can spoil.
+func init() {
+	for _, mask := range []int{0, 0o022, 0o077, 0o777} {
+		children[fmt.Sprintf("umask %#o", mask)] = func(path string) error {
+			syscall.Umask(mask)
+			s, err := Open(path, Options{})
+			if err != nil {
+				return err
+			}
+			return s.Close()
+		}
+	}
+	children["unprivileged"] = func(path string) error {
+		if os.Geteuid() == 0 { // whom no mode keeps out
+			if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(65534), syscall.Setuid(65534)); err != nil {
+				return err
+			}
+		}
+		s, err := Open(path, Options{SweepInterval: -1})
+		if err != nil {
+			fmt.Println(err)
+			return nil
+		}
+		return s.Close()
+	}
+}
+
+func TestModesWhateverTheUmask(t *testing.T) {
+	t.Parallel()
+	for name := range children {
+		if !strings.HasPrefix(name, "umask") {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "new", "newer", "state.db")
+			for range 2 { // the second opens what the first made
+				if out := runChild(t, name, path); out != "" {
+					t.Error(out)
+				}
+				wantModes(t, filepath.Dir(filepath.Dir(path)), dirMode)
+				wantModes(t, filepath.Dir(path), dirMode)
+				wantModes(t, path, fileMode)
+			}
+		})
+	}
+}
+
+// A backup was restored with the modes of an archive: users of the machine must
+// not read who signs in where.
+func TestAWiderModeIsNarrowed(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []fs.FileMode{0o644, 0o660, 0o777} {
+		path := tempPath(t)
+		if err := os.WriteFile(path, used(t), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		open(t, path)
+		wantModes(t, path, fileMode)
+	}
+}
+
+func TestAnExistingDirectoryIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // that is the point
+		t.Fatal(err)
+	}
+	open(t, filepath.Join(dir, "state.db"))
+	wantModes(t, dir, 0o755)
+}
+
+// readableDir is a directory another user gets to, unlike t.TempDir.
+func readableDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "bolt-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil { //nolint:gosec // that is the point
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestReadOnlyIsExplained(t *testing.T) {
+	t.Parallel()
+	for name, place := range map[string]func(dir string) (string, error){
+		"file": func(dir string) (string, error) {
+			path := filepath.Join(dir, "state.db")
+			return path, errors.Join(os.WriteFile(path, used(t), 0o400), os.Chmod(path, 0o444)) //nolint:gosec // that is the point
+		},
+		"directory": func(dir string) (string, error) {
+			return filepath.Join(dir, "state.db"), os.Chmod(dir, 0o555) //nolint:gosec // that is the point
+		},
+		"directory to be made": func(dir string) (string, error) {
+			return filepath.Join(dir, "new", "state.db"), os.Chmod(dir, 0o555) //nolint:gosec // that is the point
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path, err := place(readableDir(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			before, _ := os.ReadFile(path)
+			out := runChild(t, "unprivileged", path)
+			for _, part := range []string{"open state file " + path, "permission denied", "must be writable by the user"} {
+				if !strings.Contains(out, part) {
+					t.Errorf("%q does not say %q", out, part)
+				}
+			}
+			if after, _ := os.ReadFile(path); string(after) != string(before) {
+				t.Error("the file was touched")
+			}
+		})
+	}
+}
+
+// limitFile lets no file of the process grow beyond a size, which for the writer
+// is much the same as a full disk.
+func limitFile(size uint64) error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = size
+	if size == 0 || size > limit.Max {
+		limit.Cur = limit.Max
+	}
+	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit)
+}
+
+func init() { children["full"] = fullChild }
+
+// fullChild writes until the disk is full, reads, makes room and goes on.
+func fullChild(path string) error {
+	clock := storagetest.NewClock()
+	if err := limitFile(1); err != nil {
+		return err
+	}
+	if s, err := Open(path, Options{SweepInterval: -1}); err == nil {
+		return errors.Join(errors.New("a file was made on a full disk"), s.Close())
+	} else if !strings.Contains(err.Error(), path) {
+		return fmt.Errorf("open on a full disk: %w", err)
+	}
+	if err := limitFile(64 << 10); err != nil {
+		return err
+	}
+	s, err := Open(path, Options{Now: clock.Now, SweepInterval: -1})
+	if err != nil {
+		return fmt.Errorf("after there was room: %w", err)
+	}
+	f := fuller{s, clock}
+	acked, err := f.write(0)
+	if err == nil || outcome(err) || !strings.Contains(err.Error(), "file too large") {
+		return fmt.Errorf("writing to a full disk gave %w", err)
+	}
+	for range 5 {
+		if _, err := f.write(acked); err == nil || outcome(err) {
+			return fmt.Errorf("writing again to a full disk gave %w", err)
+		}
+		if err := f.check(acked); err != nil {
+			return err
+		}
+	}
+	if err := limitFile(0); err != nil {
+		return err
+	}
+	if err := f.s.CreateGrant(f.ctx(), storagetest.NewGrant(issuer, "after", clock.Now())); err != nil {
+		return fmt.Errorf("after there was room again: %w", err)
+	}
+	if err := errors.Join(f.check(acked), s.Close()); err != nil {
+		return err
+	}
+	fmt.Print(acked)
+	return nil
+}
+
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	path := tempPath(t)
+	var acked int
+	if _, err := fmt.Sscan(runChild(t, "full", path), &acked); err != nil || acked < 10 {
+		t.Fatalf("%d grants were written, %v: too few to mean anything", acked, err)
+	}
+	s, clock := open(t, path)
+	checkFile(t, s)
+	f := fuller{s, clock}
+	if err := f.check(acked); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.Grant(t.Context(), issuer, "after"); err != nil {
+		t.Error(err)
+	}
+}
