@@ -92,17 +92,22 @@ func (g *Guard) authenticate(w http.ResponseWriter, r *http.Request) (*liveToken
 		return nil, nil
 	}
 	tok, err := g.st.verify(r.Context(), raw, g.issuer, g.resource)
-	var refused refusedToken
-	switch {
-	case errors.As(err, &refused):
-		g.log.Info("request refused", "reason", refused.reason, "resource", g.resource, "method", r.Method)
-		g.challenge(w, r, oauth.CodeInvalidToken, refused.description)
-		return nil, nil
-	case err != nil:
-		w.Header().Set("Retry-After", "5")
-		return nil, &Unavailable{fmt.Errorf("look up grant: %w", err)}
+	if err != nil {
+		return nil, g.notVerified(w, r, err)
 	}
 	return tok, nil
+}
+
+// notVerified answers a refused token, and returns what could not be decided.
+func (g *Guard) notVerified(w http.ResponseWriter, r *http.Request, err error) error {
+	var refused refusedToken
+	if !errors.As(err, &refused) {
+		w.Header().Set("Retry-After", "5")
+		return &Unavailable{fmt.Errorf("look up grant: %w", err)}
+	}
+	g.log.Info("request refused", "reason", refused.reason, "resource", g.resource, "method", r.Method)
+	g.challenge(w, r, oauth.CodeInvalidToken, refused.description)
+	return nil
 }
 
 // forward prepares the request for the backend and hands it on.

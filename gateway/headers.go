@@ -71,6 +71,9 @@ func (f *trailerFilter) Read(p []byte) (int, error) {
 }
 
 func isIdentityHeader(name string) bool {
+	if name == "" || foldByte(name[0]) != 'x' { // all of ours begin so; most others do not
+		return false
+	}
 	return slices.ContainsFunc(identityHeaders, func(ours string) bool { return foldsTo(name, ours) })
 }
 
