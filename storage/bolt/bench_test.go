@@ -141,3 +141,40 @@ type writer struct{ n atomic.Int64 }
 func (w *writer) put(tx *bbolt.Tx) error {
 	return tx.Bucket(bucketMeta).Put([]byte("key"), fmt.Append(nil, w.n.Add(1)))
 }
+
+// BenchmarkCreateClientAtTheLimit is a registration that has to evict another:
+// it must not cost more the more clients there are.
+func BenchmarkCreateClientAtTheLimit(b *testing.B) {
+	for _, limit := range []int{100, 10_000} {
+		b.Run(fmt.Sprint(limit), func(b *testing.B) {
+			clock := storagetest.NewClock()
+			s := openWith(b, tempPath(b), Options{Now: clock.Now, SweepInterval: -1, MaxUnusedClients: limit})
+			start := clock.Now()
+			n := 0
+			create := func(w *writeTx) error {
+				n++
+				return clients.insert(w, storagetest.NewClient(issuer, fmt.Sprint(n), start.Add(time.Duration(n))))
+			}
+			for range limit / 100 {
+				if err := s.committer.do(b.Context(), func(w *writeTx) error {
+					for range 100 {
+						if err := create(w); err != nil {
+							return err
+						}
+					}
+					return nil
+				}); err != nil {
+					b.Fatal(err)
+				}
+			}
+			clock.Advance(time.Hour)
+			for b.Loop() {
+				n++
+				if err := s.CreateClient(b.Context(), storagetest.NewClient(issuer, fmt.Sprint(n), clock.Now())); err != nil {
+					b.Fatal(err)
+				}
+				clock.Advance(time.Hour / 100)
+			}
+		})
+	}
+}

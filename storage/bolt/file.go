@@ -20,10 +20,53 @@ const (
 )
 
 // openFile opens or creates the bbolt file with the modes this package promises.
-func openFile(path string, o Options) (db *bbolt.DB, err error) {
+func openFile(path string, o Options) (*bbolt.DB, error) {
 	if err := makeDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		if err := create(path, o); err != nil {
+			return nil, err
+		}
+	}
+	return openExisting(path, o)
+}
+
+// create makes an empty state file under another name and gives it its own when
+// it is complete. So a full disk or a crash at the first start leaves no half
+// file, which the next start would have to take for a damaged one.
+func create(path string, o Options) (err error) {
+	dir := filepath.Dir(path)
+	unfinished, err := os.CreateTemp(dir, "."+filepath.Base(path)+".new-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if gone := os.Remove(unfinished.Name()); !errors.Is(gone, fs.ErrNotExist) {
+			err = errors.Join(err, gone)
+		}
+	}()
+	if err := errors.Join(unfinished.Chmod(fileMode), unfinished.Close()); err != nil {
+		return err
+	}
+	db, err := openExisting(unfinished.Name(), o)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(prepare(db), db.Close()); err != nil {
+		return err
+	}
+	// A link never replaces a file that another process made meanwhile. Not
+	// every file system has them.
+	if err := os.Link(unfinished.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := os.Rename(unfinished.Name(), path); err != nil {
+			return err
+		}
+	}
+	return syncDir(dir)
+}
+
+func openExisting(path string, o Options) (db *bbolt.DB, err error) {
 	var file *os.File
 	// bbolt trusts what it maps: a damaged page panics, one beyond the end of a
 	// file that was cut short faults. It would then leave the file locked.
@@ -49,21 +92,14 @@ func openFile(path string, o Options) (db *bbolt.DB, err error) {
 	})
 }
 
-// openPrivate opens a file nobody else can read, whatever the umask. A wider
-// mode of an existing file is narrowed; where that is not ours to do, as on some
-// mounted volumes, the log says so.
+// openPrivate opens a file and narrows a mode that is too wide. Where that is
+// not ours to do, as on some mounted volumes, the log says so.
 func openPrivate(path string, flag int, mode fs.FileMode, o Options) (*os.File, error) {
-	_, err := os.Stat(path)
-	created := errors.Is(err, fs.ErrNotExist)
 	file, err := os.OpenFile(path, flag, mode)
 	if err != nil {
 		return nil, err
 	}
-	if created {
-		if err := errors.Join(file.Chmod(mode), syncDir(filepath.Dir(path))); err != nil {
-			return nil, errors.Join(err, file.Close())
-		}
-	} else if err := narrow(file, mode); err != nil {
+	if err := narrow(file, mode); err != nil {
 		o.Logger.Warn("state file may be accessible to other users", "path", path, "error", err)
 	}
 	return file, nil

@@ -168,6 +168,9 @@ func fullChild(path string) error {
 	} else if !strings.Contains(err.Error(), path) {
 		return fmt.Errorf("open on a full disk: %w", err)
 	}
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) > 0 {
+		return fmt.Errorf("a full disk left %v, %w", left, err)
+	}
 	if err := limitFile(64 << 10); err != nil {
 		return err
 	}
