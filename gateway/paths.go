@@ -15,6 +15,9 @@ import (
 // one of these, control characters, and bytes that are no UTF-8, among them the
 // overlong spellings of '.' and '/'. matched is the configured path.
 func checkPath(u *url.URL, matched string) bool {
+	if u.Path == matched && u.RawPath == "" {
+		return true // nearly every request
+	}
 	escaped := strings.ToLower(u.EscapedPath())
 	for _, bad := range pathTricks {
 		if strings.Contains(escaped, bad) {
