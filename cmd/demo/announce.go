@@ -9,7 +9,7 @@ import (
 
 // announcement is everything a user needs to connect.
 type announcement struct {
-	url, user, password, backend, config string
+	url, user, password, backend, config, state string
 }
 
 // write prints it, the commands ready to be copied.
@@ -41,10 +41,18 @@ What an unauthenticated client sees
     curl -i %[1]s
 
 The Caddyfile of this demo is %[5]s.
-Ctrl-C ends everything and removes what it wrote.
-`, a.url, a.user, a.password, a.backend, a.config)
+%[6]s
+`, a.url, a.user, a.password, a.backend, a.config, a.leaves())
 	if err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
 	return nil
+}
+
+// leaves says what stays when the demo ends.
+func (a announcement) leaves() string {
+	if a.state == "" {
+		return "Ctrl-C ends everything and removes what it wrote."
+	}
+	return "Ctrl-C ends everything. Registered clients are remembered for the next demo in\n" + a.state + "; remove it to forget them."
 }

@@ -6,6 +6,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -29,6 +31,9 @@ type options struct {
 	backendPort int
 	// caddy is the path of the built binary.
 	caddy string
+	// state is the directory that outlives the demo, so that a client which
+	// registered once finds itself known the next time; empty keeps nothing.
+	state string
 	// verbose shows Caddy's log as it comes.
 	verbose bool
 }
@@ -36,7 +41,7 @@ type options struct {
 // parseOptions reads flags; a flag beats its environment variable. Usage and
 // complaints go to w.
 func parseOptions(args []string, getenv func(string) string, w io.Writer) (options, error) {
-	opts := options{port: defaultPort, caddy: "./caddy"}
+	opts := options{port: defaultPort, caddy: "./caddy", state: defaultState()}
 	for name, port := range map[string]*int{envPort: &opts.port, envBackend: &opts.backendPort} {
 		if err := portFromEnv(name, getenv(name), port); err != nil {
 			return options{}, err
@@ -51,6 +56,8 @@ func parseOptions(args []string, getenv func(string) string, w io.Writer) (optio
 	flags.IntVar(&opts.backendPort, "backend-port", opts.backendPort,
 		"port of the sample MCP server, 0 for any free one, also $"+envBackend)
 	flags.StringVar(&opts.caddy, "caddy", opts.caddy, "the built caddy, also $"+envCaddy)
+	flags.StringVar(&opts.state, "state", opts.state,
+		"directory that keeps registrations and grants from one demo to the next, empty to keep nothing")
 	flags.BoolVar(&opts.verbose, "v", false, "show Caddy's log")
 	if err := flags.Parse(args); err != nil {
 		return options{}, err
@@ -59,6 +66,15 @@ func parseOptions(args []string, getenv func(string) string, w io.Writer) (optio
 		return options{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
 	}
 	return opts, opts.check()
+}
+
+// defaultState is a directory of the user's cache, or none.
+func defaultState() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(cache, "caddy-mcp-oauth", "demo")
 }
 
 // check refuses what could not work.

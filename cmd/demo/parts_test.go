@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -25,21 +27,21 @@ func TestParseOptions(t *testing.T) {
 		want    options
 		wantErr string
 	}{
-		{name: "defaults", want: options{port: 8080, caddy: "./caddy"}},
+		{name: "defaults", want: options{port: 8080, caddy: "./caddy", state: defaultState()}},
 		{
 			name: "flags",
-			args: []string{"-port", "9000", "-backend-port=9001", "-caddy", "/bin/caddy", "-v"},
+			args: []string{"-port", "9000", "-backend-port=9001", "-caddy", "/bin/caddy", "-state", "", "-v"},
 			want: options{port: 9000, backendPort: 9001, caddy: "/bin/caddy", verbose: true},
 		},
 		{
 			name: "environment",
 			env:  map[string]string{envPort: "9000", envBackend: "9001", envCaddy: "c"},
-			want: options{port: 9000, backendPort: 9001, caddy: "c"},
+			want: options{port: 9000, backendPort: 9001, caddy: "c", state: defaultState()},
 		},
 		{
 			name: "a flag beats the environment",
 			args: []string{"-port", "9002"}, env: map[string]string{envPort: "9000"},
-			want: options{port: 9002, caddy: "./caddy"},
+			want: options{port: 9002, caddy: "./caddy", state: defaultState()},
 		},
 		{name: "no number in the environment", env: map[string]string{envPort: "http"}, wantErr: envPort},
 		{name: "no number in a flag", args: []string{"-port", "http"}, wantErr: "http"},
@@ -110,6 +112,33 @@ http://localhost:8081 {
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// A client keeps its registration; a demo that forgot it would greet the second
+// visit with an error page.
+func TestStateOutlivesTheDemo(t *testing.T) {
+	t.Parallel()
+	kept := filepath.Join(t.TempDir(), "kept")
+	dir, err := newWorkdir(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := dir.statePath(); filepath.Dir(got) != kept {
+		t.Errorf("state at %s, want it in %s", got, kept)
+	}
+	if err := os.Mkdir(kept, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := dir.remove(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(kept); err != nil {
+		t.Errorf("the kept state was removed: %v", err)
+	}
+	var out bytes.Buffer
+	if err := (announcement{state: kept}).write(&out); err != nil || !strings.Contains(out.String(), kept) {
+		t.Errorf("the user is not told where it is: %v\n%s", err, out.String())
 	}
 }
 

@@ -17,7 +17,7 @@ func run(ctx context.Context, opts options, stdout, stderr io.Writer) (err error
 	if err := checkPort(opts.port, hosts); err != nil {
 		return err
 	}
-	dir, err := newWorkdir()
+	dir, err := newWorkdir(opts.state)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func run(ctx context.Context, opts options, stdout, stderr io.Writer) (err error
 	}
 	a := announcement{
 		url: url, user: demoUser, password: password,
-		backend: "http://" + sample.addr, config: dir.configPath(),
+		backend: "http://" + sample.addr, config: dir.configPath(), state: opts.state,
 	}
 	if err := a.write(stdout); err != nil {
 		return err

@@ -8,19 +8,24 @@ import (
 	"path/filepath"
 )
 
-// workdir is the temporary directory that holds everything a demo writes.
-type workdir struct{ root string }
+// workdir is the temporary directory that holds everything a demo writes, but
+// for the gateway's state where that is to be kept.
+type workdir struct{ root, state string }
 
-// newWorkdir makes the directory, readable by the user alone.
-func newWorkdir() (workdir, error) {
+// newWorkdir makes the directory, readable by the user alone. An empty state is
+// inside of it.
+func newWorkdir(state string) (workdir, error) {
 	root, err := os.MkdirTemp("", "mcp-demo-")
 	if err != nil {
 		return workdir{}, fmt.Errorf("make temporary directory: %w", err)
 	}
-	return workdir{root: root}, nil
+	if state == "" {
+		state = root
+	}
+	return workdir{root: root, state: state}, nil
 }
 
-func (w workdir) statePath() string  { return filepath.Join(w.root, "state.db") }
+func (w workdir) statePath() string  { return filepath.Join(w.state, "state.db") }
 func (w workdir) configPath() string { return filepath.Join(w.root, "Caddyfile") }
 
 // env keeps Caddy's own files, its saved configuration and its certificates,

@@ -42,7 +42,7 @@ func startDemo(t *testing.T) *runningDemo {
 		t.Fatalf("build cmd/demo: %v\n%s", err, out)
 	}
 	d := &runningDemo{temp: t.TempDir(), out: &logBuffer{}, exited: make(chan error, 1)}
-	d.cmd = exec.Command(binary, "-port", fmt.Sprint(freePort(t)), "-caddy", caddy)
+	d.cmd = exec.Command(binary, "-port", fmt.Sprint(freePort(t)), "-caddy", caddy, "-state", "")
 	d.cmd.Env = append(os.Environ(), "TMPDIR="+d.temp)
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
 	if err := d.cmd.Start(); err != nil {
