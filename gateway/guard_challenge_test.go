@@ -239,7 +239,8 @@ func TestTokenOfAnotherIssuer(t *testing.T) {
 	tok := w.issue()
 	w.wantStatus(w.call(tok.token), 200)
 	half := w.issue(func(g *storage.Grant) { g.Issuer = otherIssuer }) // resource of the first, issuer of the other
-	for name, presented := range map[string]string{"foreign": tok.token, "half": half.token} {
+	otherHalf := w.issue(func(g *storage.Grant) { g.Resource = otherIssuer + "/mcp" }) // and the other way round
+	for name, presented := range map[string]string{"foreign": tok.token, "half": half.token, "other half": otherHalf.token} {
 		rec := httptest.NewRecorder()
 		err := other.Guard("/mcp").Serve(rec, request("POST", "/mcp", "{}", bearer(presented)...), "/mcp",
 			func(http.ResponseWriter, *http.Request, *gateway.Principal) error { t.Error("admitted"); return nil })

@@ -246,6 +246,23 @@ func TestEvictionThenRevocation(t *testing.T) {
 	}
 }
 
+// Two places look for a revocation; each must find it alone.
+func TestVerifyRefusesARevokedGrant(t *testing.T) {
+	t.Parallel()
+	store := newScriptedStore()
+	p := person("1")
+	store.add("g", p)
+	st := newTestState(store)
+	raw := sealFor(t, st, "g", p)
+	if _, err := st.verify(t.Context(), raw, testIssuer, testIssuer+"/mcp"); err != nil {
+		t.Fatal(err)
+	}
+	st.forgetGrant("g")
+	if _, err := st.verify(t.Context(), raw, testIssuer, testIssuer+"/mcp"); !errors.Is(err, errTokenRevoked) {
+		t.Errorf("revoked: %v", err)
+	}
+}
+
 // evictAll does to every grant what a full table does to some.
 func evictAll(st *State) {
 	st.live.mu.Lock()
