@@ -16,7 +16,10 @@ func TestFromChallengeToCallAndRefresh(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var seen http.Header
-	w.backend = func(rw http.ResponseWriter, r *http.Request) { seen = r.Header.Clone(); rw.WriteHeader(http.StatusAccepted) }
+	w.backend = func(rw http.ResponseWriter, r *http.Request) {
+		seen = r.Header.Clone()
+		rw.WriteHeader(http.StatusAccepted)
+	}
 
 	if resp := w.get("/mcp"); resp.StatusCode != http.StatusUnauthorized {
 		t.Fatalf("without a token: %d", resp.StatusCode)
