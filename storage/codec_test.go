@@ -155,6 +155,19 @@ func TestRewriteKeepsFieldsOfANewerVersion(t *testing.T) {
 	}
 }
 
+// encoding/json reads a name in any case. One in another case is no unknown
+// field: kept, it would bring back what was deleted.
+func TestRewriteKnowsFieldsInAnyCase(t *testing.T) {
+	t.Parallel()
+	raw, err := Rewrite([]byte("\x01"+`{"Scopes":["admin"],"CODE":{"Redeemed_At":"2026-03-01T12:00:00Z"}}`), &Grant{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g, err := Decode[Grant](raw); err != nil || len(g.Scopes) > 0 || g.Live() {
+		t.Errorf("got %s, %v", raw, err)
+	}
+}
+
 func TestDecodeRefuses(t *testing.T) {
 	t.Parallel()
 	for name, raw := range map[string]string{

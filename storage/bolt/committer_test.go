@@ -9,6 +9,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -174,10 +175,20 @@ func TestCallsThatChangeNothingWriteNothing(t *testing.T) {
 	path := tempPath(t)
 	s, clock := open(t, path)
 	fill(t, s, clock.Now(), 1, "")
+	const id = "0aa"
+	redemption := storagetest.NewRedemption(id)
+	repeat := func() error {
+		_, err := s.RotateRefresh(t.Context(), issuer, id, storage.Rotation{Presented: redemption.Refresh, Successor: storage.Hash{1}, TTL: time.Hour, Grace: time.Minute})
+		return err
+	}
+	_, err := s.RedeemCode(t.Context(), issuer, id, redemption)
+	if err := errors.Join(err, repeat(), s.KeepClient(t.Context(), issuer, id)); err != nil {
+		t.Fatal(err)
+	}
 	before, _ := os.ReadFile(path)
-	id := "0aa"
 	for name, verb := range map[string]func() error{
 		"rotate an unknown grant": func() error { _, err := s.RotateRefresh(t.Context(), issuer, "x", storage.Rotation{}); return err },
+		"replay a code":           func() error { _, err := s.RedeemCode(t.Context(), issuer, id, redemption); return err },
 		"redeem a wrong code":     func() error { _, err := s.RedeemCode(t.Context(), issuer, id, storage.Redemption{}); return err },
 		"take an unknown request": func() error { _, err := s.TakePending(t.Context(), issuer, storage.Hash{}); return err },
 		"keep an unknown client":  func() error { return s.KeepClient(t.Context(), issuer, "x") },
@@ -188,7 +199,7 @@ func TestCallsThatChangeNothingWriteNothing(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := s.RevokeGrant(t.Context(), issuer, "x"); err != nil {
+	if err := errors.Join(repeat(), s.RevokeGrant(t.Context(), issuer, "x"), s.KeepClient(t.Context(), issuer, id)); err != nil {
 		t.Error(err)
 	}
 	if n, err := s.Sweep(t.Context()); n != 0 || err != nil {
@@ -248,7 +259,11 @@ func TestCloseAnswersWhatItAccepted(t *testing.T) {
 	path := tempPath(t)
 	s, _ := open(t, path)
 	release := hold(t, s)
-	results := queue(t, s, t.Context(), put("a"), put("b"))
+	fns := make([]func(*writeTx) error, 3*maxGroup)
+	for i := range fns {
+		fns[i] = put(fmt.Sprint("key", i))
+	}
+	results := queue(t, s, t.Context(), fns...)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if err := s.Close(); err != nil {
@@ -267,14 +282,19 @@ func TestCloseAnswersWhatItAccepted(t *testing.T) {
 		t.Errorf("got error %v, want %v", err, storage.ErrClosed)
 	}
 	release()
-	for _, err := range collect(results, 2) {
+	for _, err := range collect(results, len(fns)) {
 		if err != nil {
 			t.Error(err)
 		}
 	}
 	wg.Wait()
 	s, _ = open(t, path)
-	if !has(t, s, "a") || !has(t, s, "b") || has(t, s, "late") {
-		t.Error("an accepted call is missing, or a refused one is there")
+	for i := range fns {
+		if !has(t, s, fmt.Sprint("key", i)) {
+			t.Fatalf("call %d was accepted and is missing", i)
+		}
+	}
+	if has(t, s, "late") {
+		t.Error("a refused call was run")
 	}
 }

@@ -4,6 +4,7 @@ package bolt
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"os"
@@ -276,5 +277,57 @@ func TestARecordUnderAForeignKeyIsRefused(t *testing.T) {
 	}
 	if _, err := s.RedeemCode(t.Context(), issuer, "ours", storagetest.NewRedemption("theirs")); !errors.Is(err, ErrDamaged) {
 		t.Errorf("got %v, want %v", err, ErrDamaged)
+	}
+}
+
+// bbolt panics in the middle of a commit, and what it held it holds for ever.
+// Writing is over then, but nobody may wait for it: neither the caller, nor those
+// after it, nor Close. Who reads is not concerned.
+func TestAPanicInACommitHangsNobody(t *testing.T) {
+	t.Parallel()
+	for name, locked := range map[string]bool{"lock released": false, "lock held": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := Open(tempPath(t), Options{SweepInterval: -1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			if err := s.SaveAccount(ctx, &storage.Account{Subject: "a"}); err != nil {
+				t.Fatal(err)
+			}
+			err = s.committer.do(ctx, func(w *writeTx) error {
+				w.tx.OnCommit(func() {
+					if locked {
+						_, _ = s.db.Begin(true)
+					}
+					panic("page 7 already freed")
+				})
+				return put("key")(w)
+			})
+			if !errors.Is(err, ErrDamaged) {
+				t.Errorf("the caller got %v", err)
+			}
+			if err := s.SaveAccount(ctx, &storage.Account{Subject: "b"}); !errors.Is(err, ErrDamaged) {
+				t.Errorf("the next caller got %v", err)
+			}
+			if _, err := s.Account(ctx, "a"); err != nil {
+				t.Errorf("a reader got %v", err)
+			}
+			closed := make(chan error, 1)
+			go func() { closed <- s.Close() }()
+			select {
+			case err := <-closed:
+				if !errors.Is(err, ErrDamaged) {
+					t.Errorf("Close answered %v", err)
+				}
+			case <-ctx.Done():
+				t.Error("Close hangs")
+			}
+			if err := s.SaveAccount(ctx, &storage.Account{Subject: "c"}); !errors.Is(err, storage.ErrClosed) {
+				t.Errorf("after Close: %v", err)
+			}
+		})
 	}
 }
