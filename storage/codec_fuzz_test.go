@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // FuzzDecode feeds the decoder what a damaged or forged file may hold. What it
@@ -22,6 +23,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Add([]byte("\x01" + `{"ID":"x","id":"y","future":{"a":1},"identity":{"more":[]},"refresh":null,"code":{"hash":null}}`))
+	f.Add([]byte("\x01" + `{"sCopes":[],"redirect_uris":[]}`))
 	f.Add([]byte("\x02{}"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -46,7 +48,8 @@ func fuzzRecord[R Record](t *testing.T, raw []byte) {
 	if err != nil {
 		t.Fatalf("a rewritten record cannot be read: %v", err)
 	}
-	if diff := cmp.Diff(rec, back); diff != "" {
+	// An empty list is written as none: they are the same.
+	if diff := cmp.Diff(rec, back, cmpopts.EquateEmpty()); diff != "" {
 		t.Fatalf("rewriting changed the record (-before +after):\n%s", diff)
 	}
 	third, err := Rewrite(again, back)

@@ -12,7 +12,8 @@ import (
 func TestStampsSortAsTimes(t *testing.T) {
 	t.Parallel()
 	times := []time.Time{
-		{}, time.Unix(-1<<40, 0), time.Unix(-2, 999_999_999), time.Unix(-1, 0), time.Unix(-1, 1), time.Unix(0, 0), time.Unix(0, 1),
+		{},
+		time.Unix(-1<<40, 0), time.Unix(-2, 999_999_999), time.Unix(-1, 0), time.Unix(-1, 1), time.Unix(0, 0), time.Unix(0, 1),
 		time.Unix(255, 0), time.Unix(256, 0), time.Unix(1<<31, 0), time.Unix(1<<32, 5), time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), time.Unix(1<<50, 0),
 	}
 	slices.SortFunc(times, time.Time.Compare)

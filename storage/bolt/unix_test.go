@@ -13,8 +13,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-
-	"github.com/caddy-mcp/caddy-mcp-oauth/storage/storagetest"
 )
 
 // The umask, the user and the limits of a process are its own: these tests work
@@ -138,86 +136,5 @@ func TestReadOnlyIsExplained(t *testing.T) {
 				t.Error("the file was touched")
 			}
 		})
-	}
-}
-
-// limitFile lets no file of the process grow beyond a size, which for the writer
-// is much the same as a full disk.
-func limitFile(size uint64) error {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
-		return err
-	}
-	limit.Cur = size
-	if size == 0 || size > limit.Max {
-		limit.Cur = limit.Max
-	}
-	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit)
-}
-
-func init() { children["full"] = fullChild }
-
-// fullChild writes until the disk is full, reads, makes room and goes on.
-func fullChild(path string) error {
-	clock := storagetest.NewClock()
-	if err := limitFile(1); err != nil {
-		return err
-	}
-	if s, err := Open(path, Options{SweepInterval: -1}); err == nil {
-		return errors.Join(errors.New("a file was made on a full disk"), s.Close())
-	} else if !strings.Contains(err.Error(), path) {
-		return fmt.Errorf("open on a full disk: %w", err)
-	}
-	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) > 0 {
-		return fmt.Errorf("a full disk left %v, %w", left, err)
-	}
-	if err := limitFile(64 << 10); err != nil {
-		return err
-	}
-	s, err := Open(path, Options{Now: clock.Now, SweepInterval: -1})
-	if err != nil {
-		return fmt.Errorf("after there was room: %w", err)
-	}
-	f := fuller{s, clock}
-	acked, err := f.write(0)
-	if err == nil || outcome(err) || !strings.Contains(err.Error(), "file too large") {
-		return fmt.Errorf("writing to a full disk gave %w", err)
-	}
-	for range 5 {
-		if _, err := f.write(acked); err == nil || outcome(err) {
-			return fmt.Errorf("writing again to a full disk gave %w", err)
-		}
-		if err := f.check(acked); err != nil {
-			return err
-		}
-	}
-	if err := limitFile(0); err != nil {
-		return err
-	}
-	if err := f.s.CreateGrant(f.ctx(), storagetest.NewGrant(issuer, "after", clock.Now())); err != nil {
-		return fmt.Errorf("after there was room again: %w", err)
-	}
-	if err := errors.Join(f.check(acked), s.Close()); err != nil {
-		return err
-	}
-	fmt.Print(acked)
-	return nil
-}
-
-func TestFullDisk(t *testing.T) {
-	t.Parallel()
-	path := tempPath(t)
-	var acked int
-	if _, err := fmt.Sscan(runChild(t, "full", path), &acked); err != nil || acked < 10 {
-		t.Fatalf("%d grants were written, %v: too few to mean anything", acked, err)
-	}
-	s, clock := open(t, path)
-	checkFile(t, s)
-	f := fuller{s, clock}
-	if err := f.check(acked); err != nil {
-		t.Error(err)
-	}
-	if _, err := s.Grant(t.Context(), issuer, "after"); err != nil {
-		t.Error(err)
 	}
 }
