@@ -87,7 +87,7 @@ func (r *Ring) parseGrantSecret(prefix, s string) (string, error) {
 	if !ok || grantID == "" {
 		return "", ErrInvalid
 	}
-	secret, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	secret, err := decode(encoded)
 	if err != nil || len(secret) != bodySize+tagSize {
 		return "", ErrInvalid
 	}

@@ -87,6 +87,30 @@ func TestForgedRefreshTokenForAKnownGrant(t *testing.T) {
 	}
 }
 
+// A token file often ends with a line break. The decoder would skip it and the
+// token would open, but its hash would be another one: the store would see a
+// secret it never issued and take it for reuse.
+func TestLineEndsAreNotPartOfAToken(t *testing.T) {
+	t.Parallel()
+	r := token.NewRing(key(1))
+	access, _ := r.SealAccess(token.Access{GrantID: "g"})
+	refresh, code, mac := r.NewRefresh("g"), r.NewCode("g"), r.MAC(token.PurposeSession, "x")
+	for _, end := range []string{"\n", "\r", "\r\n"} {
+		if _, err := r.OpenAccess(access + end); err == nil {
+			t.Errorf("access token followed by %q is accepted", end)
+		}
+		if _, err := r.ParseRefresh(refresh + end); err == nil {
+			t.Errorf("refresh token followed by %q is accepted", end)
+		}
+		if _, err := r.ParseCode(code[:20] + end + code[20:]); err == nil {
+			t.Errorf("code with %q inside is accepted", end)
+		}
+		if r.CheckMAC(token.PurposeSession, mac+end, "x") {
+			t.Errorf("MAC followed by %q is accepted", end)
+		}
+	}
+}
+
 func TestSuccessorIsTheSameForTheSameQuestion(t *testing.T) {
 	t.Parallel()
 	r := token.NewRing(key(1))
