@@ -43,11 +43,11 @@ func splitBackend(s string) (addr, path string, err error) {
 	if host == "" {
 		return "", "", fmt.Errorf("backend %q has no host; the path of the resource comes before the backends", s)
 	}
-	path = "/" + strings.TrimSuffix(path, "/")
+	path = "/" + path
 	if strings.Contains(path, "//") || hasDotSegment(path) || strings.ContainsAny(path, "%\\;* ") || !isPlainText(path) {
 		return "", "", fmt.Errorf("backend %q: write the path plainly, as in localhost:3001/mcp", s)
 	}
-	return prefix + host, path, nil
+	return prefix + host, orSlash(strings.TrimSuffix(path, "/")), nil
 }
 
 // backendSet collects the backends of one resource and the one path they share.

@@ -98,12 +98,26 @@ func (s *gateSite) load(config []byte) {
 }
 
 // request sends one request with an optional token and returns the response with
-// its body read.
+// its body read. A connection that a reload resets, because it was waiting at the
+// old listener, is tried again: a client would.
 func (s *gateSite) request(method, path, token string, edit ...func(*http.Request)) *response {
 	s.t.Helper()
+	var err error
+	for range 5 {
+		var resp *response
+		if resp, err = s.try(method, path, token, edit...); err == nil {
+			return resp
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	s.t.Errorf("%s %s: %v", method, path, err)
+	return &response{header: http.Header{}}
+}
+
+func (s *gateSite) try(method, path, token string, edit ...func(*http.Request)) (*response, error) {
 	r, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, nil)
 	if err != nil {
-		s.t.Fatal(err)
+		return nil, err
 	}
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -111,20 +125,21 @@ func (s *gateSite) request(method, path, token string, edit ...func(*http.Reques
 	for _, f := range edit {
 		f(r)
 	}
+	r.Close = true // a reload closes idle connections under the client
 	client := &http.Client{
 		Timeout:       10 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := client.Do(r)
 	if err != nil {
-		s.t.Fatalf("%s %s: %v", method, path, err)
+		return nil, err
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		s.t.Fatalf("%s %s: %v", method, path, err)
+		return nil, err
 	}
-	return &response{status: resp.StatusCode, header: resp.Header, body: string(body)}
+	return &response{status: resp.StatusCode, header: resp.Header, body: string(body)}, nil
 }
 
 type response struct {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +20,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/gateway"
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+	"github.com/caddy-mcp/caddy-mcp-oauth/token"
 )
 
 func TestSplitBackend(t *testing.T) {
@@ -344,4 +347,71 @@ func TestLocatedNamesEveryMistake(t *testing.T) {
 	if err.Error() != want {
 		t.Errorf("got %q, want %q", err, want)
 	}
+}
+
+// During a reload the state follows the newer configuration, and the older one
+// again if that is all that is left.
+func TestSharedStateFollows(t *testing.T) {
+	var older, newer bytes.Buffer
+	user := func(b *bytes.Buffer) stateUser {
+		return stateUser{app: new(App), ring: token.NewRing(token.Key{}), logger: slog.New(slog.NewTextHandler(b, nil)), allowed: judge(nil)}
+	}
+	first, second := user(&older), user(&newer)
+	engine := &memoryEngine{}
+	shared, err := acquireState(engine, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := acquireState(engine, second); err != nil || again != shared || engine.opened != 1 {
+		t.Fatalf("opened %d times: %v", engine.opened, err)
+	}
+	logger := slog.New(shared.logs)
+	logger.Info("reloading")
+	if err := shared.release(second.app); err != nil {
+		t.Fatal(err)
+	}
+	logger.Info("failed")
+	if err := shared.release(first.app); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(newer.String(), "reloading") || !strings.Contains(older.String(), "failed") || strings.Contains(older.String(), "reloading") {
+		t.Errorf("older: %s\nnewer: %s", older.String(), newer.String())
+	}
+	if engine.closed != 1 {
+		t.Errorf("closed %d times, want once, by the last", engine.closed)
+	}
+}
+
+// A state that cannot be opened leaves nothing behind, so that the next attempt
+// can succeed.
+func TestOpenFailureIsNotKept(t *testing.T) {
+	engine := &memoryEngine{fail: errors.New("disk full")}
+	user := stateUser{app: new(App), ring: token.NewRing(token.Key{}), logger: slog.New(slog.DiscardHandler), allowed: judge(nil)}
+	if _, err := acquireState(engine, user); !errors.Is(err, engine.fail) {
+		t.Fatalf("got %v", err)
+	}
+	engine.fail = nil
+	shared, err := acquireState(engine, user)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shared.release(user.app); err != nil || engine.closed != 1 {
+		t.Errorf("closed %d times, %v", engine.closed, err)
+	}
+}
+
+// memoryEngine counts how often it is opened and closed.
+type memoryEngine struct {
+	storage.Store
+	fail           error
+	opened, closed int
+}
+
+func (e *memoryEngine) PoolKey() string { return "memory:" + fmt.Sprintf("%p", e) }
+func (e *memoryEngine) KeyFile() string { return "" }
+func (e *memoryEngine) Close() error    { e.closed++; return nil }
+
+func (e *memoryEngine) Open(*slog.Logger) (storage.Store, error) {
+	e.opened++
+	return e, e.fail
 }
