@@ -238,7 +238,7 @@ func TestTokenOfAnotherIssuer(t *testing.T) {
 	}
 	tok := w.issue()
 	w.wantStatus(w.call(tok.token), 200)
-	half := w.issue(func(g *storage.Grant) { g.Issuer = otherIssuer }) // resource of the first, issuer of the other
+	half := w.issue(func(g *storage.Grant) { g.Issuer = otherIssuer })                 // resource of the first, issuer of the other
 	otherHalf := w.issue(func(g *storage.Grant) { g.Resource = otherIssuer + "/mcp" }) // and the other way round
 	for name, presented := range map[string]string{"foreign": tok.token, "half": half.token, "other half": otherHalf.token} {
 		rec := httptest.NewRecorder()

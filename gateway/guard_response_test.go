@@ -290,9 +290,9 @@ func TestStreamsEndOverTheWire(t *testing.T) {
 			t.Error("an answer")
 		}
 	})
-	<-hang.Started()
+	await(t, hang.Started(), "the request at the backend")
 	hangUp()
-	<-hang.Disconnected()
+	await(t, hang.Disconnected(), "the hang-up at the backend")
 	done.Wait()
 
 	started, gone := make(chan struct{}), make(chan struct{})
@@ -315,6 +315,16 @@ func TestStreamsEndOverTheWire(t *testing.T) {
 	}
 	w.clock.Advance(20 * time.Minute)
 	w.wantStatus(w.postForm("/token", refreshForm(clientID, tok.RefreshToken)), 400) // reuse: revoked
-	<-gone
+	await(t, gone, "the revoked stream's end")
 	_, _ = io.ReadAll(resp.Body) // ends
+}
+
+// await fails instead of hanging where what must happen over the wire does not.
+func await(t *testing.T, c <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(10 * time.Second):
+		t.Fatalf("waited in vain for %s", what)
+	}
 }

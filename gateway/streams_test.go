@@ -88,7 +88,7 @@ func TestRevocationEndsOpenStreamsOfThatGrantOnly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := newTestbed(t)
-		const n = 200 // several in every shard
+		const n = 1000 // many in every shard
 		ctx, cleanUp := context.WithCancel(t.Context())
 		calls := map[string]<-chan error{}
 		for i := range n {
