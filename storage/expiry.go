@@ -23,3 +23,22 @@ func (p *Pending) Expired(now time.Time) bool { return !now.Before(p.ExpiresAt) 
 
 // Expired reports whether the grant is past its end. One without an end is.
 func (g *Grant) Expired(now time.Time) bool { return !now.Before(g.ExpiresAt) }
+
+// Expired reports whether the session is past its idle or its absolute end.
+func (s *Session) Expired(now time.Time) bool {
+	return !now.Before(s.ExpiresAt) || !now.Before(s.IdleAt)
+}
+
+// Touch moves the idle end to idle from now, but never past the absolute end.
+func (s *Session) Touch(idle time.Duration, now time.Time) {
+	s.IdleAt = now.Add(idle)
+	if s.IdleAt.After(s.ExpiresAt) {
+		s.IdleAt = s.ExpiresAt
+	}
+}
+
+// Expired reports whether the consent has to be asked for again.
+func (c *Consent) Expired(now time.Time) bool { return !now.Before(c.ExpiresAt) }
+
+// Expired reports whether the id may be used again.
+func (o *Once) Expired(now time.Time) bool { return !now.Before(o.ExpiresAt) }

@@ -29,6 +29,9 @@ type Client struct {
 	ApplicationType string   `json:"application_type,omitempty"`
 	SoftwareID      string   `json:"software_id,omitempty"`
 	SoftwareVersion string   `json:"software_version,omitempty"`
+	// RegistrationHash is the hash of the registration access token with which
+	// the client reads and deletes its registration (RFC 7592).
+	RegistrationHash Hash `json:"registration_hash,omitzero"`
 
 	CreatedAt time.Time `json:"created_at"`
 	// ExpiresAt is when a client that never completed a sign-in is collected.
@@ -132,4 +135,38 @@ type Retired struct {
 	Hash      Hash      `json:"hash"`
 	Nonce     []byte    `json:"nonce"`
 	RetiredAt time.Time `json:"retired_at"`
+}
+
+// Session is a browser that signed in. Its ID is the hash of the cookie, so the
+// cookie is not at rest.
+type Session struct {
+	Issuer   string            `json:"issuer"`
+	ID       Hash              `json:"id"`
+	Subject  string            `json:"subject"`
+	Identity identity.Identity `json:"identity"`
+
+	CreatedAt time.Time `json:"created_at"`
+	// IdleAt is the end unless the session is used before, ExpiresAt the end in
+	// any case.
+	IdleAt    time.Time `json:"idle_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// Consent is a decision a user need not take again. Its ID is a hash over all
+// that was decided on: account, client and what the client was then, redirect
+// URI, resource and scopes. If any of it changes, there is no such consent.
+type Consent struct {
+	Issuer  string `json:"issuer"`
+	ID      Hash   `json:"id"`
+	Subject string `json:"subject"`
+
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// Once is an id that was used and may not be used again before its end.
+type Once struct {
+	Issuer    string    `json:"issuer"`
+	ID        Hash      `json:"id"`
+	ExpiresAt time.Time `json:"expires_at"`
 }

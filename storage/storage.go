@@ -36,6 +36,14 @@ type Store interface {
 	// KeepClient clears ExpiresAt: a sign-in was completed, so the client is no
 	// longer collected. Idempotent. ErrNotFound if it is gone.
 	KeepClient(ctx context.Context, issuer, id string) error
+	// DeleteClient removes a client and every grant of it, and returns the ids of
+	// those grants. Idempotent: no error if it is gone.
+	DeleteClient(ctx context.Context, issuer, id string) (grants []string, err error)
+
+	// RememberOnce notes an id for a time: the first caller gets nil, every other
+	// one until then ErrExists. It is how the jti of a client assertion is used
+	// once (RFC 7523 §3).
+	RememberOnce(ctx context.Context, issuer string, id Hash, ttl time.Duration) error
 
 	// CreatePending stores an approved authorization request; ErrExists if the
 	// id is taken.
@@ -66,6 +74,24 @@ type Store interface {
 	RotateRefresh(ctx context.Context, issuer, grantID string, r Rotation) (*Rotated, error)
 	// RevokeGrant ends a grant for good. Idempotent: no error if it is gone.
 	RevokeGrant(ctx context.Context, issuer, grantID string) error
+
+	// CreateSession stores a browser session; ErrExists if the id is taken.
+	CreateSession(ctx context.Context, s *Session) error
+	// Session returns it, or ErrNotFound past its absolute or its idle end.
+	Session(ctx context.Context, issuer string, id Hash) (*Session, error)
+	// TouchSession moves the idle end to idle from now, never past the absolute
+	// end. ErrNotFound if the session is gone or over.
+	TouchSession(ctx context.Context, issuer string, id Hash, idle time.Duration) error
+	// DeleteSession ends it. Idempotent.
+	DeleteSession(ctx context.Context, issuer string, id Hash) error
+
+	// SaveConsent creates or replaces a remembered consent.
+	SaveConsent(ctx context.Context, c *Consent) error
+	// Consent returns it or ErrNotFound.
+	Consent(ctx context.Context, issuer string, id Hash) (*Consent, error)
+	// DeleteConsents forgets every remembered consent of a subject, for sign-out
+	// and for revoking a user. Idempotent.
+	DeleteConsents(ctx context.Context, issuer, subject string) error
 
 	// Close releases the engine. Every later call answers ErrClosed.
 	Close() error
@@ -98,7 +124,7 @@ type Redemption struct {
 // never used, also within UnusedGrace: a client that lost the answer must not
 // be logged out. Anything else is reuse: the grant is revoked in the same step
 // and the answer is ErrReuse. A retirement in the future (the clock was set
-// back) counts as just now.
+// back) counts as just now. At most MaxRetired secrets are kept.
 //
 // The caller has proved that Presented is genuine, a secret once issued for this
 // grant; see package token.

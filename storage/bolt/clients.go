@@ -67,3 +67,15 @@ func (s *Store) KeepClient(ctx context.Context, issuer, id string) error {
 	})
 	return err
 }
+
+// DeleteClient implements storage.Store.
+func (s *Store) DeleteClient(ctx context.Context, issuer, id string) ([]string, error) {
+	return write(ctx, s, "delete client", func(w *writeTx) ([]string, error) {
+		k := keyOf(issuer, id)
+		var ids []string
+		if err := grants.dropGroup(w, grantsOfClient, k, func(g *storage.Grant) { ids = append(ids, g.ID) }); err != nil {
+			return nil, err
+		}
+		return ids, clients.drop(w, k)
+	})
+}

@@ -124,6 +124,9 @@ func checkFile(t testing.TB, s *Store) {
 		checkTable(t, tx, pendings)
 		checkTable(t, tx, grants)
 		checkTable(t, tx, accounts)
+		checkTable(t, tx, sessions)
+		checkTable(t, tx, consents)
+		checkTable(t, tx, usedIDs)
 		return nil
 	})
 	if err != nil {
@@ -133,7 +136,7 @@ func checkFile(t testing.TB, s *Store) {
 
 func checkTable[R storage.Record](t testing.TB, tx *bbolt.Tx, tab table[R]) {
 	t.Helper()
-	want := make([]map[string]bool, len(tab.indexes))
+	want := make([]map[string]bool, len(tab.indexes)+len(tab.groups))
 	for i := range want {
 		want[i] = map[string]bool{}
 	}
@@ -148,24 +151,38 @@ func checkTable[R storage.Record](t testing.TB, tx *bbolt.Tx, tab table[R]) {
 				want[i][string(entryOf(at, key(k)))] = true
 			}
 		}
+		for i, g := range tab.groups {
+			want[len(tab.indexes)+i][string(g.entry(rec, key(k)))] = true
+		}
 		return nil
 	})
 	for i, x := range tab.indexes {
-		n := 0
-		_ = tx.Bucket(x.bucket).ForEach(func(entry, _ []byte) error {
-			n++
-			if !want[i][string(entry)] {
-				t.Errorf("%s: entry %x is of no record", x.bucket, entry)
-			}
-			return nil
-		})
-		if n != len(want[i]) {
-			t.Errorf("%s: %d entries for %d records", x.bucket, n, len(want[i]))
-		}
+		n := checkEntries(t, tx, x.bucket, want[i])
 		if x.counted && x.size(tx) != n {
 			t.Errorf("%s: counted %d of %d entries", x.bucket, x.size(tx), n)
 		}
 	}
+	for i, g := range tab.groups {
+		checkEntries(t, tx, g.bucket, want[len(tab.indexes)+i])
+	}
+}
+
+// checkEntries fails unless a list has the entries it should, and returns how
+// many it has.
+func checkEntries(t testing.TB, tx *bbolt.Tx, bucket []byte, want map[string]bool) int {
+	t.Helper()
+	n := 0
+	_ = tx.Bucket(bucket).ForEach(func(entry, _ []byte) error {
+		n++
+		if !want[string(entry)] {
+			t.Errorf("%s: entry %x is of no record", bucket, entry)
+		}
+		return nil
+	})
+	if n != len(want) {
+		t.Errorf("%s: %d entries for %d records", bucket, n, len(want))
+	}
+	return n
 }
 
 // count is the number of records and index entries of all tables.

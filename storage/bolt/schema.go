@@ -41,6 +41,40 @@ var (
 		indexes: []index[storage.Grant]{
 			{bucket: []byte("grants by end"), at: func(g *storage.Grant) (time.Time, bool) { return g.ExpiresAt, true }},
 		},
+		groups: []group[storage.Grant]{grantsOfClient},
+	}
+	grantsOfClient = group[storage.Grant]{
+		bucket: []byte("grants of client"),
+		of:     func(g *storage.Grant) key { return keyOf(g.Issuer, g.ClientID) },
+	}
+	sessions = table[storage.Session]{
+		bucket:  []byte("sessions"),
+		key:     func(s *storage.Session) key { return keyOf(s.Issuer, string(s.ID[:])) },
+		expired: (*storage.Session).Expired,
+		indexes: []index[storage.Session]{
+			{bucket: []byte("sessions by end"), at: func(s *storage.Session) (time.Time, bool) { return s.IdleAt, true }},
+		},
+	}
+	consents = table[storage.Consent]{
+		bucket:  []byte("consents"),
+		key:     func(c *storage.Consent) key { return keyOf(c.Issuer, string(c.ID[:])) },
+		expired: (*storage.Consent).Expired,
+		indexes: []index[storage.Consent]{
+			{bucket: []byte("consents by end"), at: func(c *storage.Consent) (time.Time, bool) { return c.ExpiresAt, true }},
+		},
+		groups: []group[storage.Consent]{consentsOfSubject},
+	}
+	consentsOfSubject = group[storage.Consent]{
+		bucket: []byte("consents of subject"),
+		of:     func(c *storage.Consent) key { return keyOf(c.Issuer, c.Subject) },
+	}
+	usedIDs = table[storage.Once]{
+		bucket:  []byte("used"),
+		key:     func(o *storage.Once) key { return keyOf(o.Issuer, string(o.ID[:])) },
+		expired: (*storage.Once).Expired,
+		indexes: []index[storage.Once]{
+			{bucket: []byte("used by end"), at: func(o *storage.Once) (time.Time, bool) { return o.ExpiresAt, true }},
+		},
 	}
 	accounts = table[storage.Account]{
 		bucket:  []byte("accounts"),
@@ -53,20 +87,23 @@ var (
 )
 
 // format is the layout of the buckets. Records have a version of their own.
-const format = 1
+//
+//	1  clients, pendings, grants, accounts
+//	2  sessions, consents, used ids; the grants of a client
+const format = 2
 
 var keyFormat = []byte("format")
 
-// prepare makes the buckets of an empty file and refuses a file of another
-// layout. A file that needs nothing is not written to.
+// prepare makes the buckets of an empty file, brings an older layout up to date
+// and refuses any other. A file that needs nothing is not written to.
 func prepare(db *bbolt.DB) error {
-	current := false
+	var found uint64
 	err := db.View(func(tx *bbolt.Tx) error {
 		var err error
-		current, err = checkFormat(tx)
+		found, err = checkFormat(tx)
 		return err
 	})
-	if err != nil || current {
+	if err != nil || found == format {
 		return err
 	}
 	return db.Update(func(tx *bbolt.Tx) error {
@@ -75,32 +112,41 @@ func prepare(db *bbolt.DB) error {
 				return fmt.Errorf("create bucket %q: %w", name, err)
 			}
 		}
+		if found == 1 {
+			if err := grants.regroup(tx); err != nil {
+				return fmt.Errorf("upgrade from format 1: %w", err)
+			}
+		}
 		return tx.Bucket(bucketMeta).Put(keyFormat, binary.BigEndian.AppendUint64(nil, format))
 	})
 }
 
-// checkFormat reports whether the buckets are all there; false is an empty file.
-func checkFormat(tx *bbolt.Tx) (bool, error) {
+// checkFormat returns the format of the file, 0 for an empty one.
+func checkFormat(tx *bbolt.Tx) (uint64, error) {
 	meta := tx.Bucket(bucketMeta)
 	if meta == nil {
 		if first, _ := tx.Cursor().First(); first != nil {
-			return false, fmt.Errorf("%w: it belongs to another program", ErrForeign)
+			return 0, fmt.Errorf("%w: it belongs to another program", ErrForeign)
 		}
-		return false, nil
+		return 0, nil
 	}
 	raw := meta.Get(keyFormat)
 	if len(raw) != 8 {
-		return false, fmt.Errorf("%w: it does not say its format", ErrForeign)
+		return 0, fmt.Errorf("%w: it does not say its format", ErrForeign)
 	}
-	if v := binary.BigEndian.Uint64(raw); v != format {
-		return false, fmt.Errorf("%w: it has format %d, this version reads %d", ErrForeign, v, format)
+	v := binary.BigEndian.Uint64(raw)
+	if v < 1 || v > format {
+		return 0, fmt.Errorf("%w: it has format %d, this version reads %d", ErrForeign, v, format)
+	}
+	if v < format {
+		return v, nil // some buckets are yet to be made
 	}
 	for _, name := range bucketNames() {
 		if tx.Bucket(name) == nil {
-			return false, fmt.Errorf("%w (bucket %q is missing)", ErrDamaged, name)
+			return 0, fmt.Errorf("%w (bucket %q is missing)", ErrDamaged, name)
 		}
 	}
-	return true, nil
+	return v, nil
 }
 
 func bucketNames() [][]byte {
@@ -108,5 +154,8 @@ func bucketNames() [][]byte {
 	names = append(names, clients.buckets()...)
 	names = append(names, pendings.buckets()...)
 	names = append(names, grants.buckets()...)
-	return append(names, accounts.buckets()...)
+	names = append(names, accounts.buckets()...)
+	names = append(names, sessions.buckets()...)
+	names = append(names, consents.buckets()...)
+	return append(names, usedIDs.buckets()...)
 }

@@ -23,7 +23,10 @@ func (s *Store) Sweep(ctx context.Context) (int, error) {
 		total int
 		errs  []error
 	)
-	for _, step := range []sweeper{clients.sweepStep, pendings.sweepStep, grants.sweepStep} {
+	for _, step := range []sweeper{
+		clients.sweepStep, pendings.sweepStep, grants.sweepStep,
+		sessions.sweepStep, consents.sweepStep, usedIDs.sweepStep,
+	} {
 		n, err := s.sweepTable(ctx, step)
 		total += n
 		errs = append(errs, err)
@@ -93,7 +96,7 @@ func (t table[R]) sweepEntry(w *writeTx, entry []byte, p *progress) error {
 	case err != nil:
 		p.failed = err
 		return nil
-	case rec == nil: // see drop
+	case rec == nil: // of a damaged file; ours has none
 		w.changed = true
 		return w.tx.Bucket(t.indexes[0].bucket).Delete(entry)
 	case !t.expired(rec, w.now):

@@ -3,6 +3,7 @@
 package bolt
 
 import (
+	"bytes"
 	"fmt"
 	"time"
 
@@ -18,6 +19,7 @@ type table[R storage.Record] struct {
 	key     func(*R) key
 	expired func(*R, time.Time) bool
 	indexes []index[R]
+	groups  []group[R]
 }
 
 // writeTx is one write transaction while it runs one call's function.
@@ -95,12 +97,25 @@ func (t table[R]) replace(w *writeTx, rec *R) error {
 	if err != nil {
 		return err
 	}
+	if err := t.unlist(w, k, old); err != nil {
+		return err
+	}
+	return t.put(w, k, rec, raw)
+}
+
+// unlist takes rec, which lies at k, out of all indexes and groups.
+func (t table[R]) unlist(w *writeTx, k key, rec *R) error {
 	for _, x := range t.indexes {
-		if err := x.remove(w.tx, old, k); err != nil {
+		if err := x.remove(w.tx, rec, k); err != nil {
 			return err
 		}
 	}
-	return t.put(w, k, rec, raw)
+	for _, g := range t.groups {
+		if err := g.remove(w.tx, rec, k); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t table[R]) put(w *writeTx, k key, rec *R, raw []byte) error {
@@ -113,16 +128,19 @@ func (t table[R]) put(w *writeTx, k key, rec *R, raw []byte) error {
 			return err
 		}
 	}
+	for _, g := range t.groups {
+		if err := g.add(w.tx, rec, k); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // remove deletes rec, which lies at k.
 func (t table[R]) remove(w *writeTx, k key, rec *R) error {
 	w.changed = true
-	for _, x := range t.indexes {
-		if err := x.remove(w.tx, rec, k); err != nil {
-			return err
-		}
+	if err := t.unlist(w, k, rec); err != nil {
+		return err
 	}
 	if err := w.tx.Bucket(t.bucket).Delete(k[:]); err != nil {
 		return fmt.Errorf("%s: %w", t.bucket, err)
@@ -143,12 +161,11 @@ func (t table[R]) evict(w *writeTx, k key) error {
 }
 
 // drop deletes what lies at k, if anything does, expired or not, and even what
-// cannot be read: its index entries then stay behind for the sweeper.
+// cannot be read.
 func (t table[R]) drop(w *writeTx, k key) error {
 	rec, raw, err := t.load(w.tx, k)
 	if err != nil {
-		w.changed = true
-		return w.tx.Bucket(t.bucket).Delete(k[:])
+		return t.forget(w, k)
 	}
 	if raw == nil {
 		return nil
@@ -156,10 +173,57 @@ func (t table[R]) drop(w *writeTx, k key) error {
 	return t.remove(w, k, rec)
 }
 
+// forget deletes the unreadable record at k. What it was listed under it does
+// not say, so every list is walked: slow, but it happens to damaged files only,
+// and an entry left behind would count for ever.
+func (t table[R]) forget(w *writeTx, k key) error {
+	w.changed = true
+	for _, x := range t.indexes {
+		n, err := deleteEntriesOf(w.tx, x.bucket, k)
+		if err != nil {
+			return err
+		}
+		if err := x.count(w.tx, -n); err != nil {
+			return err
+		}
+	}
+	for _, g := range t.groups {
+		if _, err := deleteEntriesOf(w.tx, g.bucket, k); err != nil {
+			return err
+		}
+	}
+	if err := w.tx.Bucket(t.bucket).Delete(k[:]); err != nil {
+		return fmt.Errorf("%s: %w", t.bucket, err)
+	}
+	return nil
+}
+
+// deleteEntriesOf deletes the entries of a list that end in k and returns how
+// many there were.
+func deleteEntriesOf(tx *bbolt.Tx, bucket []byte, k key) (int, error) {
+	var found [][]byte
+	b := tx.Bucket(bucket)
+	cursor := b.Cursor()
+	for entry, _ := cursor.First(); entry != nil; entry, _ = cursor.Next() {
+		if bytes.HasSuffix(entry, k[:]) {
+			found = append(found, bytes.Clone(entry))
+		}
+	}
+	for _, entry := range found {
+		if err := b.Delete(entry); err != nil {
+			return 0, fmt.Errorf("%s: %w", bucket, err)
+		}
+	}
+	return len(found), nil
+}
+
 func (t table[R]) buckets() [][]byte {
 	names := [][]byte{t.bucket}
 	for _, x := range t.indexes {
 		names = append(names, x.bucket)
+	}
+	for _, g := range t.groups {
+		names = append(names, g.bucket)
 	}
 	return names
 }

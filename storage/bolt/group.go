@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bolt
+
+import (
+	"bytes"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+)
+
+// group lists the records of a table that belong to one other thing: the grants
+// of a client. An entry is the thing's key and then the record's.
+type group[R storage.Record] struct {
+	bucket []byte
+	of     func(*R) key
+}
+
+func (g group[R]) entry(rec *R, k key) []byte {
+	owner := g.of(rec)
+	return append(owner[:], k[:]...)
+}
+
+func (g group[R]) add(tx *bbolt.Tx, rec *R, k key) error {
+	if err := tx.Bucket(g.bucket).Put(g.entry(rec, k), nil); err != nil {
+		return fmt.Errorf("group %q: %w", g.bucket, err)
+	}
+	return nil
+}
+
+func (g group[R]) remove(tx *bbolt.Tx, rec *R, k key) error {
+	if err := tx.Bucket(g.bucket).Delete(g.entry(rec, k)); err != nil {
+		return fmt.Errorf("group %q: %w", g.bucket, err)
+	}
+	return nil
+}
+
+// members returns the keys that are listed for owner.
+func (g group[R]) members(tx *bbolt.Tx, owner key) []key {
+	var keys []key
+	cursor := tx.Bucket(g.bucket).Cursor()
+	for entry, _ := cursor.Seek(owner[:]); bytes.HasPrefix(entry, owner[:]); entry, _ = cursor.Next() {
+		if len(entry) == 2*len(owner) {
+			keys = append(keys, key(entry[len(owner):]))
+		}
+	}
+	return keys
+}
+
+// dropGroup deletes every record of owner, expired ones and what cannot be read
+// included, and calls each with those that could. An entry without a record, or
+// whose record says that it belongs to another, goes and nothing else: the
+// record counts.
+func (t table[R]) dropGroup(w *writeTx, g group[R], owner key, each func(*R)) error {
+	for _, k := range g.members(w.tx, owner) {
+		rec, raw, err := t.load(w.tx, k)
+		switch {
+		case err != nil:
+			err = t.forget(w, k)
+		case raw == nil || g.of(rec) != owner:
+			w.changed = true
+			err = w.tx.Bucket(g.bucket).Delete(append(owner[:], k[:]...))
+		default:
+			each(rec)
+			err = t.remove(w, k, rec)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// regroup lists every record in the groups of its table, for a file from before
+// there were groups.
+func (t table[R]) regroup(tx *bbolt.Tx) error {
+	return tx.Bucket(t.bucket).ForEach(func(k, raw []byte) error {
+		rec, err := storage.Decode[R](raw)
+		if err != nil {
+			return fmt.Errorf("%s: %w", t.bucket, err)
+		}
+		for _, g := range t.groups {
+			if err := g.add(tx, rec, key(k)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
