@@ -251,6 +251,7 @@ func (s *recordingStore) count(verb string) int {
 	defer s.mu.Unlock()
 	return s.calls[verb]
 }
+
 func (s *recordingStore) atRest() string { s.mu.Lock(); defer s.mu.Unlock(); return s.written.String() }
 
 func (s *recordingStore) CreateClient(ctx context.Context, c *storage.Client) error {

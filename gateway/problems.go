@@ -69,6 +69,7 @@ var (
 
 // withCause and withFlow return copies, so that the shared pages stay as they are.
 func (p problem) withCause(err error) problem { p.cause = err; return p }
+
 func (p problem) withFlow(flow string) problem {
 	p.flow = flow
 	return p

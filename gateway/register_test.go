@@ -157,8 +157,12 @@ func TestRegistrationWithInitialAccessToken(t *testing.T) {
 	})
 	const doc = `{"redirect_uris":["http://127.0.0.1/"],"token_endpoint_auth_method":"none"}`
 	for _, header := range [][]string{
-		nil, {"Authorization", "Bearer " + initial + "x"}, {"Authorization", "Bearer " + initial[1:]}, {"Authorization", "Basic " + initial},
-		{"Authorization", initial}, {"X-Token", initial},
+		nil,
+		{"Authorization", "Bearer " + initial + "x"},
+		{"Authorization", "Bearer " + initial[1:]},
+		{"Authorization", "Basic " + initial},
+		{"Authorization", initial},
+		{"X-Token", initial},
 	} {
 		resp := w.postJSON(oauth.PathRegister, doc, header...)
 		wantError(t, resp, http.StatusUnauthorized, "invalid_token")

@@ -95,9 +95,17 @@ func TestTokenContentTypeConfusion(t *testing.T) {
 	good := codeForm(id, w.browser().code(authorizeQuery(id, loopbackURI))).Encode()
 	const formType = "application/x-www-form-urlencoded"
 	for _, types := range [][]string{
-		{}, {""}, {"application/json"}, {"text/plain"}, {"multipart/form-data; boundary=x"}, {formType + "x"},
-		{"application/x-www-form-urlencoded, application/json"}, {formType, formType}, {formType, "application/json"},
-		{"application/x-www-form-urlencoded; charset"}, {"x; " + formType},
+		{},
+		{""},
+		{"application/json"},
+		{"text/plain"},
+		{"multipart/form-data; boundary=x"},
+		{formType + "x"},
+		{"application/x-www-form-urlencoded, application/json"},
+		{formType, formType},
+		{formType, "application/json"},
+		{"application/x-www-form-urlencoded; charset"},
+		{"x; " + formType},
 	} {
 		r := request(http.MethodPost, oauth.PathToken, good)
 		r.Header["Content-Type"] = types
