@@ -69,7 +69,7 @@ type redirectTarget struct {
 
 // identifyClient finds who asks and where the answer goes. Until both are known
 // to belong together there is no redirect, only a page (R5.2).
-func (s *Server) identifyClient(w http.ResponseWriter, r *http.Request, p oauth.Params) (*storage.Client, redirectTarget, bool) {
+func (s *Server) identifyClient(w http.ResponseWriter, r *http.Request, p oauth.Params) (*client, redirectTarget, bool) {
 	clientID, redirectURI, perr := oauth.ParseClientParams(p)
 	if perr != nil {
 		s.showProblem(w, r, badRequestPage(perr))

@@ -31,7 +31,7 @@ type consentRequest struct {
 }
 
 // showConsent asks the user, before anything is sent upstream (R6.1, R6.2).
-func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, c *storage.Client, req consentRequest, g *Guard) {
+func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, c *client, req consentRequest, g *Guard) {
 	browser := s.cookies.ensureBrowser(w, r)
 	hash := token.Hash(browser)
 	req.Browser = hex.EncodeToString(hash[:])

@@ -3,7 +3,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/limiter"
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
-	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
 )
 
@@ -189,9 +187,4 @@ func (s *Server) recover(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusInternalServerError, &oauth.Error{
 		Code: oauth.CodeServerError, Description: "internal error",
 	})
-}
-
-// client looks up a registered client.
-func (s *Server) client(ctx context.Context, id string) (*storage.Client, error) {
-	return s.st.store.Client(ctx, s.cfg.Issuer, id)
 }

@@ -82,7 +82,7 @@ func (s *Server) storeError(verb string, err error) *oauth.Error {
 
 // authenticateClient finds the client and checks its secret (R7.3). A client we
 // do not know is invalid_client, which makes SDKs register again (R4.22).
-func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (*storage.Client, *oauth.Error) {
+func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (*client, *oauth.Error) {
 	cred, perr := oauth.ParseClientCredentials(r.Header, p)
 	if perr != nil {
 		return nil, perr
@@ -105,7 +105,7 @@ func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (*storage.C
 
 // grantFor reads the grant a code or refresh token names. Whatever is wrong with
 // it, the client learns the same: invalid_grant, which makes it sign in again.
-func (s *Server) grantFor(ctx context.Context, grantID string, c *storage.Client, req *oauth.TokenRequest) (*storage.Grant, *oauth.Error) {
+func (s *Server) grantFor(ctx context.Context, grantID string, c *client, req *oauth.TokenRequest) (*storage.Grant, *oauth.Error) {
 	g, err := s.st.store.Grant(ctx, s.cfg.Issuer, grantID)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):

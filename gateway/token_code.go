@@ -15,7 +15,7 @@ import (
 // checked before the code is used up, so that a request that could not succeed,
 // without the PKCE verifier for example, neither burns the user's code nor
 // revokes anything (R7.4).
-func (s *Server) exchangeCode(ctx context.Context, c *storage.Client, req *oauth.TokenRequest) (*tokenResponse, *oauth.Error) {
+func (s *Server) exchangeCode(ctx context.Context, c *client, req *oauth.TokenRequest) (*tokenResponse, *oauth.Error) {
 	ring := s.st.ring.Load()
 	grantID, err := ring.ParseCode(req.Code)
 	if err != nil {
@@ -64,7 +64,7 @@ func checkCode(g *storage.Grant, req *oauth.TokenRequest) *oauth.Error {
 // codeReplayed: a code that was redeemed before, presented again with everything
 // that belongs to it. One of the two was not the client, so both lose (RFC 6749
 // §4.1.2, OAuth 2.1 §7.5.3).
-func (s *Server) codeReplayed(ctx context.Context, grantID string, c *storage.Client) *oauth.Error {
+func (s *Server) codeReplayed(ctx context.Context, grantID string, c *client) *oauth.Error {
 	s.log.Warn("authorization code replayed, grant revoked", "client_id", c.ID)
 	if err := s.st.revokeGrant(ctx, s.cfg.Issuer, grantID); err != nil {
 		return s.storeError("revoke grant", err)

@@ -22,7 +22,7 @@ const unusedGrace = 15 * time.Minute
 // client with several processes, or one that lost the answer, gets the same
 // successor again and a fresh access token; a token from further back revokes the
 // grant, because one of the two holders is not the client.
-func (s *Server) exchangeRefresh(ctx context.Context, c *storage.Client, req *oauth.TokenRequest) (*tokenResponse, *oauth.Error) {
+func (s *Server) exchangeRefresh(ctx context.Context, c *client, req *oauth.TokenRequest) (*tokenResponse, *oauth.Error) {
 	ring := s.st.ring.Load()
 	grantID, err := ring.ParseRefresh(req.RefreshToken)
 	if err != nil {
