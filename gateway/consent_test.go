@@ -3,6 +3,7 @@
 package gateway_test
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -218,9 +219,24 @@ func TestConsentAfterTheWorldChanged(t *testing.T) {
 	w.store.failOn("Client", storage.ErrNotFound)
 	wantPage(t, b.approve(action, fields), http.StatusBadRequest, "unknown_client")
 	w.store.failOn("Client", nil)
+	real := w.store.Store
+	w.store.Store = movedClient{real}
+	wantPage(t, b.approve(action, fields), http.StatusBadRequest, "flow_expired")
+	w.store.Store = real
 	w.config.Resources = w.config.Resources[:1]
 	w.reload()
 	wantPage(t, b.approve(action, fields), http.StatusBadRequest, "flow_expired")
+}
+
+// movedClient is a store in which every client has another address by now.
+type movedClient struct{ storage.Store }
+
+func (s movedClient) Client(ctx context.Context, issuer, id string) (*storage.Client, error) {
+	c, err := s.Store.Client(ctx, issuer, id)
+	if err == nil {
+		c.RedirectURIs = []string{"https://evil.example/callback"}
+	}
+	return c, err
 }
 
 // No: the user's own computer is told by a redirect, anybody else by a link that

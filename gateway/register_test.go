@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-mcp/caddy-mcp-oauth/gateway"
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+	"github.com/caddy-mcp/caddy-mcp-oauth/token"
 )
 
 // The rules for the document are package oauth's and tested there; here is that
@@ -69,6 +70,27 @@ func TestRefusedRegistrations(t *testing.T) {
 	}
 	if rec.count("CreateClient") != 0 {
 		t.Error("a refused client was stored")
+	}
+}
+
+// A public client has no secret, not even one that nobody knows; of a confidential
+// one the store has the hash.
+func TestSecretsOfClientsAtRest(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for method, confidential := range map[string]bool{"none": false, "client_secret_post": true, "client_secret_basic": true} {
+		c := w.registerAs(method, webURI)
+		rec, err := w.store.Client(t.Context(), issuer, c.ClientID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := storage.Hash{}
+		if confidential {
+			want = token.Hash(c.ClientSecret)
+		}
+		if rec.SecretHash != want || rec.AuthMethod != method {
+			t.Errorf("%s: stored %x, %s", method, rec.SecretHash, rec.AuthMethod)
+		}
 	}
 }
 
