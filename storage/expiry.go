@@ -24,17 +24,37 @@ func (p *Pending) Expired(now time.Time) bool { return !now.Before(p.ExpiresAt) 
 // Expired reports whether the grant is past its end. One without an end is.
 func (g *Grant) Expired(now time.Time) bool { return !now.Before(g.ExpiresAt) }
 
-// Expired reports whether the session is past its idle or its absolute end.
-func (s *Session) Expired(now time.Time) bool {
-	return !now.Before(s.ExpiresAt) || !now.Before(s.IdleAt)
+// End is when the session ends if it is not used any more: the earlier one of
+// its idle and its absolute end.
+func (s *Session) End() time.Time {
+	if s.IdleAt.Before(s.ExpiresAt) {
+		return s.IdleAt
+	}
+	return s.ExpiresAt
 }
 
-// Touch moves the idle end to idle from now, but never past the absolute end.
-func (s *Session) Touch(idle time.Duration, now time.Time) {
-	s.IdleAt = now.Add(idle)
-	if s.IdleAt.After(s.ExpiresAt) {
-		s.IdleAt = s.ExpiresAt
+// Expired reports whether the session is past its idle or its absolute end. One
+// that lacks either is.
+func (s *Session) Expired(now time.Time) bool { return !now.Before(s.End()) }
+
+// TouchSlack is how much too early the idle end of a session may be, see
+// TouchSession: a minute, or a tenth of idle where that is less.
+func TouchSlack(idle time.Duration) time.Duration { return max(0, min(time.Minute, idle/10)) }
+
+// Touch is TouchSession as a step on one record, for engines that can run Go
+// inside their transaction. On true the caller stores s; on false s is unchanged,
+// as its end would hardly move.
+func (s *Session) Touch(idle time.Duration, now time.Time) bool {
+	end := now.Add(idle)
+	if end.After(s.ExpiresAt) {
+		end = s.ExpiresAt
 	}
+	moved := end.Sub(s.IdleAt).Abs()
+	if moved == 0 || moved < TouchSlack(idle) {
+		return false
+	}
+	s.IdleAt = end
+	return true
 }
 
 // Expired reports whether the consent has to be asked for again.

@@ -52,6 +52,9 @@ type Pending struct {
 	// Verifier is the sealed PKCE verifier (RFC 7636) of the upstream leg.
 	Verifier string        `json:"verifier,omitempty"`
 	Request  Authorization `json:"request"`
+	// Remember is the fingerprint of the client as the user saw it, if they asked
+	// not to be asked again, and zero if not.
+	Remember Hash `json:"remember,omitzero"`
 	// Flow ties the log lines of this sign-in together.
 	Flow string `json:"flow,omitempty"`
 

@@ -14,8 +14,8 @@ import (
 //
 // The verbs are the protocol's steps, not a table API: whatever must happen at
 // most once is one verb, atomic against every other caller on every machine,
-// and touches one record. When a verb has returned nil its effect survives
-// kill -9 and power loss.
+// and touches one record. Only DeleteClient and DeleteConsents touch several.
+// When a verb has returned nil its effect survives kill -9 and power loss.
 //
 // Every record carries its issuer and is not found under another one. A record
 // past its ExpiresAt is not found, whether or not it was swept yet. The engine
@@ -36,13 +36,20 @@ type Store interface {
 	// KeepClient clears ExpiresAt: a sign-in was completed, so the client is no
 	// longer collected. Idempotent. ErrNotFound if it is gone.
 	KeepClient(ctx context.Context, issuer, id string) error
-	// DeleteClient removes a client and every grant of it, and returns the ids of
-	// those grants. Idempotent: no error if it is gone.
+	// DeleteClient removes a client and every grant of it, redeemed or not, and
+	// returns the ids of those grants in any order, for the caller to end what it
+	// knows of them. Idempotent: no error if the client is gone or was never here,
+	// as those named by a document or by the configuration are not; their grants
+	// go all the same. A grant that is created meanwhile is deleted and named, or
+	// stays and is not: who creates grants looks for the client when a code is
+	// redeemed. Grants past their end, and what cannot be read, may go unnamed.
 	DeleteClient(ctx context.Context, issuer, id string) (grants []string, err error)
 
 	// RememberOnce notes an id for a time: the first caller gets nil, every other
-	// one until then ErrExists. It is how the jti of a client assertion is used
-	// once (RFC 7523 §3).
+	// one until then ErrExists, which extends nothing. It is how the jti of a
+	// client assertion is used once (RFC 7523 §3). The ttl has to reach beyond the
+	// last moment at which the caller would accept the id, leeway included; where
+	// nothing is left of it the answer is ErrExists, so that a mistake refuses.
 	RememberOnce(ctx context.Context, issuer string, id Hash, ttl time.Duration) error
 
 	// CreatePending stores an approved authorization request; ErrExists if the
@@ -80,12 +87,14 @@ type Store interface {
 	// Session returns it, or ErrNotFound past its absolute or its idle end.
 	Session(ctx context.Context, issuer string, id Hash) (*Session, error)
 	// TouchSession moves the idle end to idle from now, never past the absolute
-	// end. ErrNotFound if the session is gone or over.
+	// end. ErrNotFound if the session is gone or over. Where the end would move by
+	// less than TouchSlack it may stay: not every page view is worth a write.
 	TouchSession(ctx context.Context, issuer string, id Hash, idle time.Duration) error
 	// DeleteSession ends it. Idempotent.
 	DeleteSession(ctx context.Context, issuer string, id Hash) error
 
-	// SaveConsent creates or replaces a remembered consent.
+	// SaveConsent creates or replaces a remembered consent. It belongs to the
+	// subject it was saved with last.
 	SaveConsent(ctx context.Context, c *Consent) error
 	// Consent returns it or ErrNotFound.
 	Consent(ctx context.Context, issuer string, id Hash) (*Consent, error)

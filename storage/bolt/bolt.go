@@ -86,7 +86,7 @@ func Open(path string, options Options) (*Store, error) {
 		log:       o.Logger,
 		maxUnused: o.MaxUnusedClients,
 	}
-	if err := s.committer.guarded(func() error { return prepare(db) }); err != nil {
+	if err := s.committer.guarded(func() error { return prepare(db, o.Logger) }); err != nil {
 		return nil, explainOpen(path, errors.Join(err, db.Close()))
 	}
 	s.startSweeper(o.SweepInterval)

@@ -53,7 +53,7 @@ func create(path string, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(prepare(db), db.Close()); err != nil {
+	if err := errors.Join(prepare(db, o.Logger), db.Close()); err != nil {
 		return err
 	}
 	// A link never replaces a file that another process made meanwhile. Not

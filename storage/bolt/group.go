@@ -74,18 +74,25 @@ func (t table[R]) dropGroup(w *writeTx, g group[R], owner key, each func(*R)) er
 }
 
 // regroup lists every record in the groups of its table, for a file from before
-// there were groups.
-func (t table[R]) regroup(tx *bbolt.Tx) error {
-	return tx.Bucket(t.bucket).ForEach(func(k, raw []byte) error {
-		rec, err := storage.Decode[R](raw)
-		if err != nil {
-			return fmt.Errorf("%s: %w", t.bucket, err)
+// there were groups. It returns how many could not be read.
+func (t table[R]) regroup(tx *bbolt.Tx) (passed int, err error) {
+	err = tx.Bucket(t.bucket).ForEach(func(name, _ []byte) error {
+		if len(name) != len(key{}) {
+			passed++
+			return nil
+		}
+		k := key(name)
+		rec, _, err := t.load(tx, k)
+		if err != nil || rec == nil {
+			passed++
+			return nil //nolint:nilerr // counted
 		}
 		for _, g := range t.groups {
-			if err := g.add(tx, rec, key(k)); err != nil {
+			if err := g.add(tx, rec, k); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	return passed, err
 }

@@ -3,11 +3,7 @@
 package bolt
 
 import (
-	"encoding/binary"
-	"fmt"
 	"time"
-
-	"go.etcd.io/bbolt"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 )
@@ -52,7 +48,7 @@ var (
 		key:     func(s *storage.Session) key { return keyOf(s.Issuer, string(s.ID[:])) },
 		expired: (*storage.Session).Expired,
 		indexes: []index[storage.Session]{
-			{bucket: []byte("sessions by end"), at: func(s *storage.Session) (time.Time, bool) { return s.IdleAt, true }},
+			{bucket: []byte("sessions by end"), at: func(s *storage.Session) (time.Time, bool) { return s.End(), true }},
 		},
 	}
 	consents = table[storage.Consent]{
@@ -85,69 +81,6 @@ var (
 	clientsByEnd = clients.indexes[0]
 	clientsByAge = clients.indexes[1]
 )
-
-// format is the layout of the buckets. Records have a version of their own.
-//
-//	1  clients, pendings, grants, accounts
-//	2  sessions, consents, used ids; the grants of a client
-const format = 2
-
-var keyFormat = []byte("format")
-
-// prepare makes the buckets of an empty file, brings an older layout up to date
-// and refuses any other. A file that needs nothing is not written to.
-func prepare(db *bbolt.DB) error {
-	var found uint64
-	err := db.View(func(tx *bbolt.Tx) error {
-		var err error
-		found, err = checkFormat(tx)
-		return err
-	})
-	if err != nil || found == format {
-		return err
-	}
-	return db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range bucketNames() {
-			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-				return fmt.Errorf("create bucket %q: %w", name, err)
-			}
-		}
-		if found == 1 {
-			if err := grants.regroup(tx); err != nil {
-				return fmt.Errorf("upgrade from format 1: %w", err)
-			}
-		}
-		return tx.Bucket(bucketMeta).Put(keyFormat, binary.BigEndian.AppendUint64(nil, format))
-	})
-}
-
-// checkFormat returns the format of the file, 0 for an empty one.
-func checkFormat(tx *bbolt.Tx) (uint64, error) {
-	meta := tx.Bucket(bucketMeta)
-	if meta == nil {
-		if first, _ := tx.Cursor().First(); first != nil {
-			return 0, fmt.Errorf("%w: it belongs to another program", ErrForeign)
-		}
-		return 0, nil
-	}
-	raw := meta.Get(keyFormat)
-	if len(raw) != 8 {
-		return 0, fmt.Errorf("%w: it does not say its format", ErrForeign)
-	}
-	v := binary.BigEndian.Uint64(raw)
-	if v < 1 || v > format {
-		return 0, fmt.Errorf("%w: it has format %d, this version reads %d", ErrForeign, v, format)
-	}
-	if v < format {
-		return v, nil // some buckets are yet to be made
-	}
-	for _, name := range bucketNames() {
-		if tx.Bucket(name) == nil {
-			return 0, fmt.Errorf("%w (bucket %q is missing)", ErrDamaged, name)
-		}
-	}
-	return v, nil
-}
 
 func bucketNames() [][]byte {
 	names := [][]byte{bucketMeta}

@@ -30,7 +30,9 @@ func (s *Store) TouchSession(ctx context.Context, issuer string, id storage.Hash
 		if err != nil {
 			return nothing{}, err
 		}
-		session.Touch(idle, w.now)
+		if !session.Touch(idle, w.now) {
+			return nothing{}, nil
+		}
 		return nothing{}, sessions.replace(w, session)
 	})
 	return err

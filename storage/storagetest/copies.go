@@ -3,6 +3,8 @@
 package storagetest
 
 import (
+	"time"
+
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 )
 
@@ -57,6 +59,30 @@ var copyTests = map[string]func(*env){
 			spoil(got.Scopes, got.Identity.Groups)
 		}
 	},
+	"session": func(e *env) {
+		s := NewSession(issuerA, "cookie", e.clock.Now())
+		e.ok(e.store.CreateSession(e.ctx, s))
+		spoil(s.Identity.Groups)
+		s.ExpiresAt = s.ExpiresAt.Add(time.Hour)
+		for range 2 {
+			got, err := e.store.Session(e.ctx, issuerA, hash("cookie"))
+			e.ok(err)
+			e.same(got, NewSession(issuerA, "cookie", e.clock.Now()))
+			spoil(got.Identity.Groups)
+			got.Subject = "spoilt"
+		}
+	},
+	"consent": func(e *env) {
+		c := NewConsent(issuerA, "decision", "github:1", e.clock.Now())
+		e.ok(e.store.SaveConsent(e.ctx, c))
+		c.Subject, c.ExpiresAt = "spoilt", c.ExpiresAt.Add(time.Hour)
+		for range 2 {
+			got, err := e.store.Consent(e.ctx, issuerA, hash("decision"))
+			e.ok(err)
+			e.same(got, NewConsent(issuerA, "decision", "github:1", e.clock.Now()))
+			got.Subject = "spoilt"
+		}
+	},
 	"redeemed and rotated grant": func(e *env) {
 		live := e.createLive("grant")
 		spoil(live.Scopes, live.Identity.Groups)
@@ -92,7 +118,15 @@ var copyTests = map[string]func(*env){
 		e.wantErr(err, storage.ErrNotFound)
 		g, err := e.store.Grant(e.ctx, issuerA, "x")
 		e.wantErr(err, storage.ErrNotFound)
-		e.same([]bool{c == nil, p == nil, a == nil, g == nil}, []bool{true, true, true, true})
+		s, err := e.store.Session(e.ctx, issuerA, hash("x"))
+		e.wantErr(err, storage.ErrNotFound)
+		o, err := e.store.Consent(e.ctx, issuerA, hash("x"))
+		e.wantErr(err, storage.ErrNotFound)
+		for what, got := range map[string]bool{"client": c != nil, "pending": p != nil, "account": a != nil, "grant": g != nil, "session": s != nil, "consent": o != nil} {
+			if got {
+				e.Errorf("a %s came beside %v", what, storage.ErrNotFound)
+			}
+		}
 	},
 }
 

@@ -34,7 +34,7 @@ func NewClient(issuer, id string, now time.Time) *storage.Client {
 		RedirectURIs: []string{"http://127.0.0.1/callback", "cursor://anysphere/callback"},
 		AuthMethod:   "client_secret_post", SecretHash: hash("secret of " + id),
 		GrantTypes: []string{"authorization_code", "refresh_token"}, Scope: "mcp", ApplicationType: "native",
-		SoftwareID: "inspector", SoftwareVersion: "1.2.3",
+		SoftwareID: "inspector", SoftwareVersion: "1.2.3", RegistrationHash: hash("registration of " + id),
 		CreatedAt: now, ExpiresAt: now.Add(24 * time.Hour),
 	}
 }
@@ -51,7 +51,7 @@ func authorization() storage.Authorization {
 func NewPending(issuer, state string, now time.Time) *storage.Pending {
 	return &storage.Pending{
 		Issuer: issuer, ID: hash(state), Browser: hash("cookie"), Upstream: "github", Verifier: "sealed",
-		Request: authorization(), CreatedAt: now, ExpiresAt: now.Add(10 * time.Minute),
+		Request: authorization(), Flow: "flow", CreatedAt: now, ExpiresAt: now.Add(10 * time.Minute),
 	}
 }
 
@@ -73,6 +73,23 @@ func codeOf(id string) storage.Hash { return hash("code of " + id) }
 // NewRedemption redeems the code of NewGrant for the refresh secret "first".
 func NewRedemption(id string) storage.Redemption {
 	return storage.Redemption{Code: codeOf(id), Refresh: hash("first"), TTL: refreshTTL}
+}
+
+// NewSession is a browser that signed in now, with an hour until its idle end
+// and eight until its absolute one.
+func NewSession(issuer, cookie string, now time.Time) *storage.Session {
+	who := octocat()
+	return &storage.Session{
+		Issuer: issuer, ID: hash(cookie), Subject: who.Subject(), Identity: who,
+		CreatedAt: now, IdleAt: now.Add(sessionIdle), ExpiresAt: now.Add(sessionLife),
+	}
+}
+
+// NewConsent is a remembered consent of a subject with 30 days to go.
+func NewConsent(issuer, decision, subject string, now time.Time) *storage.Consent {
+	return &storage.Consent{
+		Issuer: issuer, ID: hash(decision), Subject: subject, CreatedAt: now, ExpiresAt: now.Add(consentLife),
+	}
 }
 
 func newAccount(now time.Time) *storage.Account {

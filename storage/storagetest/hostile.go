@@ -24,6 +24,28 @@ func hostileTexts() map[string]string {
 	}
 }
 
+// pairsOfOwners creates a grant of the client and a consent of the subject of
+// every pair, and fails unless deleting by owner takes what is of that pair only.
+func (e *env) pairsOfOwners(pairs map[[2]string]bool) {
+	e.Helper()
+	for pair := range pairs {
+		g := NewGrant(pair[0], "grant of "+pair[1], e.clock.Now())
+		g.ClientID = pair[1]
+		e.ok(e.store.CreateGrant(e.ctx, g))
+		e.ok(e.store.SaveConsent(e.ctx, NewConsent(pair[0], pair[1], pair[1], e.clock.Now())))
+	}
+	for pair := range pairs {
+		_, err := e.store.Consent(e.ctx, pair[0], hash(pair[1]))
+		e.ok(err)
+		e.ok(e.store.DeleteConsents(e.ctx, pair[0], pair[1]))
+		_, err = e.store.Consent(e.ctx, pair[0], hash(pair[1]))
+		e.wantErr(err, storage.ErrNotFound)
+		named, err := e.store.DeleteClient(e.ctx, pair[0], pair[1])
+		e.ok(err)
+		e.same(named, []string{"grant of " + pair[1]})
+	}
+}
+
 var hostileTests = map[string]func(*env){
 	"client ids and values": func(e *env) {
 		for name, text := range hostileTexts() {
@@ -93,6 +115,58 @@ var hostileTests = map[string]func(*env){
 			e.same([]string{got.Subject, got.Identity.Name}, []string{text, name})
 		}
 	},
+	// A client registers itself under a name full of wildcards and is deleted.
+	// Nobody else's grants may go with it.
+	"ids of clients that are deleted": func(e *env) {
+		for name, text := range hostileTexts() {
+			g := NewGrant(issuerA, text, e.clock.Now())
+			g.ClientID, g.Subject = text, name
+			e.ok(e.store.CreateGrant(e.ctx, g))
+			e.ok(e.store.CreateClient(e.ctx, NewClient(issuerA, text, e.clock.Now())))
+		}
+		for _, text := range hostileTexts() {
+			_, err := e.store.Client(e.ctx, issuerA, text)
+			e.ok(err)
+			named, err := e.store.DeleteClient(e.ctx, issuerA, text)
+			e.ok(err)
+			e.same(named, []string{text})
+			e.wantNoGrant(issuerA, text)
+		}
+	},
+	"subjects of sessions and consents": func(e *env) {
+		for name, text := range hostileTexts() {
+			s := NewSession(issuerA, name, e.clock.Now())
+			s.Subject, s.Identity.Login, s.Identity.Groups = text, text, []string{text}
+			e.ok(e.store.CreateSession(e.ctx, s))
+			got, err := e.store.Session(e.ctx, issuerA, hash(name))
+			e.ok(err)
+			e.same(got, s)
+			e.saveConsent(name, text)
+		}
+		for name, text := range hostileTexts() {
+			e.wantConsent(name, text)
+			e.ok(e.store.DeleteConsents(e.ctx, issuerA, text))
+			e.wantNoConsent(issuerA, name)
+		}
+	},
+	"issuers of sessions, consents and used ids": func(e *env) {
+		now := e.clock.Now()
+		for _, text := range hostileTexts() {
+			e.ok(e.store.CreateSession(e.ctx, NewSession(text, "cookie", now)))
+			e.ok(e.store.SaveConsent(e.ctx, NewConsent(text, "decision", "github:1", now)))
+			e.ok(e.store.RememberOnce(e.ctx, text, hash("jti"), time.Hour))
+		}
+		for _, text := range hostileTexts() {
+			s, err := e.store.Session(e.ctx, text, hash("cookie"))
+			e.ok(err)
+			c, err := e.store.Consent(e.ctx, text, hash("decision"))
+			e.ok(err)
+			e.same([]string{s.Issuer, c.Issuer}, []string{text, text})
+			e.wantErr(e.store.RememberOnce(e.ctx, text, hash("jti"), time.Hour), storage.ErrExists)
+			e.ok(e.store.DeleteSession(e.ctx, text, hash("cookie")))
+			e.ok(e.store.DeleteConsents(e.ctx, text, "github:1"))
+		}
+	},
 	"times": func(e *env) {
 		for i, at := range []time.Time{{}, time.Unix(-1, 0), time.Unix(0, 1), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)} {
 			c := NewClient(issuerA, fmt.Sprint(i), at.UTC())
@@ -126,6 +200,7 @@ var hostileTests = map[string]func(*env){
 			_, err = e.store.Grant(e.ctx, pair[0], pair[1])
 			e.wantErr(err, storage.ErrNotFound)
 		}
+		e.pairsOfOwners(pairs)
 	},
 	"similar ids are different": func(e *env) {
 		e.createLive("Grant")

@@ -38,6 +38,28 @@ func (e *env) verbs() map[string]func(context.Context) error {
 			_, err := e.store.RotateRefresh(ctx, issuerA, "grant", rotation("first", "nonce"))
 			return err
 		},
+		"DeleteClient": func(ctx context.Context) error {
+			_, err := e.store.DeleteClient(ctx, issuerA, "client")
+			return err
+		},
+		"RememberOnce":  func(ctx context.Context) error { return e.store.RememberOnce(ctx, issuerA, hash("new"), time.Hour) },
+		"CreateSession": func(ctx context.Context) error { return e.store.CreateSession(ctx, NewSession(issuerA, "new", now)) },
+		"Session": func(ctx context.Context) error {
+			_, err := e.store.Session(ctx, issuerA, hash("cookie"))
+			return err
+		},
+		"TouchSession": func(ctx context.Context) error {
+			return e.store.TouchSession(ctx, issuerA, hash("cookie"), 2*sessionIdle)
+		},
+		"DeleteSession": func(ctx context.Context) error { return e.store.DeleteSession(ctx, issuerA, hash("over")) },
+		"SaveConsent": func(ctx context.Context) error {
+			return e.store.SaveConsent(ctx, NewConsent(issuerA, "new", "github:583231", now))
+		},
+		"Consent": func(ctx context.Context) error {
+			_, err := e.store.Consent(ctx, issuerA, hash("decision"))
+			return err
+		},
+		"DeleteConsents": func(ctx context.Context) error { return e.store.DeleteConsents(ctx, issuerA, "github:583231") },
 		"RotateRefresh with a stolen secret": func(ctx context.Context) error {
 			_, err := e.store.RotateRefresh(ctx, issuerA, "grant", rotation("stolen", "nonce"))
 			return err
@@ -53,6 +75,11 @@ func (e *env) seed() {
 	e.createGrant("fresh")
 	e.createLive("grant")
 	e.createLive("revoked")
+	e.createSession("cookie")
+	e.createSession("over")
+	e.saveConsent("decision", "github:583231")
+	e.saveConsent("other", "github:1")
+	e.ok(e.store.RememberOnce(e.ctx, issuerA, hash("used"), time.Hour))
 }
 
 // snapshot is what every read says of the records of seed and verbs.
@@ -81,6 +108,14 @@ func (e *env) snapshot() map[string]any {
 	for _, id := range []string{"fresh", "grant", "revoked", "new"} {
 		g, err := e.store.Grant(e.ctx, issuerA, id)
 		add("grant "+id, g, err)
+	}
+	for _, cookie := range []string{"cookie", "over", "new"} {
+		s, err := e.store.Session(e.ctx, issuerA, hash(cookie))
+		add("session "+cookie, s, err)
+	}
+	for _, decision := range []string{"decision", "other", "new"} {
+		c, err := e.store.Consent(e.ctx, issuerA, hash(decision))
+		add("consent "+decision, c, err)
 	}
 	return seen
 }
