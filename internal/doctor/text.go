@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package doctor
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// WriteJSON writes the report for programs.
+func (r *Report) WriteJSON(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "\t")
+	return enc.Encode(r)
+}
+
+// textWidth is where lines are broken.
+const textWidth = 100
+
+// WriteText writes the report for people.
+func (r *Report) WriteText(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\nChecks\n", printable(r.URL))
+	for _, c := range r.Checks {
+		c.write(&b)
+	}
+	b.WriteString("\nClients\n")
+	for _, v := range r.Clients {
+		v.write(&b)
+	}
+	b.WriteString("\n" + r.conclusion() + "\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func (c Check) write(b *strings.Builder) {
+	fmt.Fprintf(b, "  %-4s  %s: %s\n", statusWord[c.Status], c.ID, c.Summary)
+	if c.Status == Pass || c.Status == Skip {
+		return
+	}
+	if len(c.Affects) > 0 {
+		names := make([]string, len(c.Affects))
+		for i, id := range c.Affects {
+			names[i] = familyName(id)
+		}
+		indented(b, "affects", strings.Join(names, "; "))
+	}
+	for _, e := range c.Evidence {
+		indented(b, "seen", e)
+	}
+	indented(b, "mend", c.Mend)
+}
+
+var statusWord = map[Status]string{Pass: "ok", Warn: "warn", Fail: "FAIL", Skip: "-"}
+
+func (v Verdict) write(b *strings.Builder) {
+	if v.Works {
+		fmt.Fprintf(b, "  should work  %s\n", v.Name)
+		return
+	}
+	fmt.Fprintf(b, "  would FAIL   %s\n", v.Name)
+	indented(b, "at", v.Blockers[0].Check+": "+v.Blockers[0].Why)
+	for _, more := range v.Blockers[1:] {
+		indented(b, "and", more.Check+": "+more.Why)
+	}
+}
+
+// indented writes a labelled text, broken into lines.
+func indented(b *strings.Builder, label, text string) {
+	const left = 8
+	line := fmt.Sprintf("%*s%-8s", left, "", label+":")
+	for word := range strings.FieldsSeq(text) {
+		if len(line)+1+len(word) > textWidth && strings.TrimSpace(line) != "" {
+			b.WriteString(strings.TrimRight(line, " ") + "\n")
+			line = strings.Repeat(" ", left+8)
+		}
+		if !strings.HasSuffix(line, " ") {
+			line += " "
+		}
+		line += word
+	}
+	b.WriteString(strings.TrimRight(line, " ") + "\n")
+}
+
+func (r *Report) conclusion() string {
+	count := map[Status]int{}
+	for _, c := range r.Checks {
+		count[c.Status]++
+	}
+	broken := 0
+	for _, v := range r.Clients {
+		if !v.Works {
+			broken++
+		}
+	}
+	return fmt.Sprintf("%d checks: %d ok, %d warnings, %d failed, %d skipped. %d of %d client families should work.",
+		len(r.Checks), count[Pass], count[Warn], count[Fail], count[Skip], len(r.Clients)-broken, len(r.Clients))
+}
