@@ -31,6 +31,9 @@ func FuzzDecode(f *testing.F) {
 		fuzzRecord[Pending](t, raw)
 		fuzzRecord[Account](t, raw)
 		fuzzRecord[Grant](t, raw)
+		fuzzRecord[Session](t, raw)
+		fuzzRecord[Consent](t, raw)
+		fuzzRecord[Once](t, raw)
 	})
 }
 

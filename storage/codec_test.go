@@ -84,6 +84,9 @@ func TestRecordsRoundTrip(t *testing.T) {
 	testRoundTrip[Pending](t)
 	testRoundTrip[Account](t)
 	testRoundTrip[Grant](t)
+	testRoundTrip[Session](t)
+	testRoundTrip[Consent](t)
+	testRoundTrip[Once](t)
 }
 
 // What is on disks out there must stay readable. A change that fails this test
@@ -110,6 +113,51 @@ func TestStoredFormIsStable(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("stored form (-want +got):\n%s", diff)
+	}
+}
+
+// A file from before a field has no such field, which must read as none.
+func TestClientOfAnOlderVersionHasNoRegistrationToken(t *testing.T) {
+	t.Parallel()
+	c, err := Decode[Client]([]byte("\x01" + `{"issuer":"i","id":"c","redirect_uris":["http://127.0.0.1/"],"auth_method":"none","created_at":"2026-03-01T12:00:00Z"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.RegistrationHash != (Hash{}) {
+		t.Errorf("got %v", c.RegistrationHash)
+	}
+	raw, err := Encode(c)
+	if err != nil || strings.Contains(string(raw), "registration_hash") {
+		t.Errorf("got %s, %v, want no registration_hash", raw, err)
+	}
+}
+
+func TestStoredFormOfShortRecordsIsStable(t *testing.T) {
+	t.Parallel()
+	const one = "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	session := &Session{
+		Issuer: "https://a.example.com", ID: Hash{1}, Subject: "github:1",
+		Identity:  identity.Identity{Upstream: "github", Kind: "github", ID: "1"},
+		CreatedAt: noon, IdleAt: noon, ExpiresAt: noon,
+	}
+	consent := &Consent{Issuer: "https://a.example.com", ID: Hash{1}, Subject: "github:1", CreatedAt: noon, ExpiresAt: noon}
+	once := &Once{Issuer: "https://a.example.com", ID: Hash{1}, ExpiresAt: noon}
+	wantEncoded(t, session, `{"issuer":"https://a.example.com","id":"`+one+`","subject":"github:1",`+
+		`"identity":{"upstream":"github","kind":"github","id":"1"},`+
+		`"created_at":"2026-03-01T12:00:00Z","idle_at":"2026-03-01T12:00:00Z","expires_at":"2026-03-01T12:00:00Z"}`)
+	wantEncoded(t, consent, `{"issuer":"https://a.example.com","id":"`+one+`","subject":"github:1",`+
+		`"created_at":"2026-03-01T12:00:00Z","expires_at":"2026-03-01T12:00:00Z"}`)
+	wantEncoded(t, once, `{"issuer":"https://a.example.com","id":"`+one+`","expires_at":"2026-03-01T12:00:00Z"}`)
+}
+
+func wantEncoded[R Record](t *testing.T, rec *R, want string) {
+	t.Helper()
+	got, err := Encode(rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff("\x01"+want, string(got)); diff != "" {
+		t.Errorf("stored form of %T (-want +got):\n%s", rec, diff)
 	}
 }
 
