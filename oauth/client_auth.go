@@ -26,8 +26,11 @@ type ClientCredentials struct {
 	// form-encode both parts of Basic, the TypeScript SDKs do not: a secret is
 	// right if either form is. For AuthPost both are the same.
 	RawSecret string
-	// Method is AuthNone, AuthBasic or AuthPost.
+	// Method is AuthNone, AuthBasic, AuthPost or AuthPrivateKeyJWT.
 	Method string
+	// Assertion is the JWT of AuthPrivateKeyJWT. ID is then the client_id of the
+	// body or, without one, what the assertion claims to be.
+	Assertion string
 	// Basic says that the request has a Basic header, even with an empty secret:
 	// a refusal then carries `WWW-Authenticate: Basic` (RFC 6749 §5.2).
 	Basic bool
@@ -53,7 +56,10 @@ func ParseClientCredentials(h http.Header, p Params) (*ClientCredentials, *Error
 	case err != nil:
 		return c, err
 	case assertion != "" || assertionType != "":
-		return c, NewError(CodeInvalidClient, "client_assertion is not supported")
+		if c != nil || secret != "" {
+			return c, NewError(CodeInvalidRequest, "the client authenticates with an assertion and with a secret")
+		}
+		return assertedClient(id, assertion, assertionType)
 	case c != nil && secret != "":
 		return c, NewError(CodeInvalidRequest, "the client authenticates in the header and in the body")
 	case c != nil && id != "" && id != c.ID:
@@ -64,6 +70,30 @@ func ParseClientCredentials(h http.Header, p Params) (*ClientCredentials, *Error
 	if c.Secret == "" {
 		c.Method = AuthNone
 	}
+	return c, c.check()
+}
+
+// assertedClient reads a client assertion (RFC 7521 §4.2, RFC 7523 §2.2).
+// client_id is optional beside it, and must be the same if it is there.
+func assertedClient(id, assertion, assertionType string) (*ClientCredentials, *Error) {
+	switch {
+	case assertion == "":
+		return nil, NewError(CodeInvalidRequest, "client_assertion is missing")
+	case assertionType != AssertionTypeJWT:
+		return nil, NewError(CodeInvalidClient, "client_assertion_type is not supported")
+	}
+	payload, ok := AssertionPayload(assertion)
+	if !ok {
+		return nil, badAssertion("it is not a signed JWT")
+	}
+	claims, err := ParseAssertionClaims(payload)
+	switch {
+	case err != nil:
+		return nil, err
+	case id != "" && id != claims.Subject:
+		return nil, badAssertion("sub is not the client_id")
+	}
+	c := &ClientCredentials{ID: claims.Subject, Method: AuthPrivateKeyJWT, Assertion: assertion}
 	return c, c.check()
 }
 

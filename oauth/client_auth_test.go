@@ -104,7 +104,7 @@ func TestParseClientCredentialsRefuses(t *testing.T) {
 		"long id":                   {nil, "client_id=" + strings.Repeat("c", maxClientIDBytes+1), CodeInvalidClient, false},
 		"long secret":               {nil, "client_id=c&client_secret=" + strings.Repeat("s", maxClientIDBytes+1), CodeInvalidClient, false},
 		"assertion":                 {nil, "client_id=c&client_assertion=x&client_assertion_type=y", CodeInvalidClient, false},
-		"assertion beside a secret": {nil, "client_id=c&client_secret=s&client_assertion=x", CodeInvalidClient, false},
+		"assertion beside a secret": {nil, "client_id=c&client_secret=s&client_assertion=x", CodeInvalidRequest, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -43,8 +43,12 @@ type ServerMetadata struct {
 	TokenEndpointAuthMethodsSupported          []string `json:"token_endpoint_auth_methods_supported"`
 	RevocationEndpointAuthMethodsSupported     []string `json:"revocation_endpoint_auth_methods_supported,omitempty"`
 	IntrospectionEndpointAuthMethodsSupported  []string `json:"introspection_endpoint_auth_methods_supported,omitempty"`
-	AuthorizationResponseIssParameterSupported bool     `json:"authorization_response_iss_parameter_supported"`
-	ClientIDMetadataDocumentSupported          bool     `json:"client_id_metadata_document_supported,omitempty"`
+	TokenEndpointAuthSigningAlgValuesSupported []string `json:"token_endpoint_auth_signing_alg_values_supported,omitempty"`
+	// RFC 8414 §2: wherever private_key_jwt is a method, so are its algorithms.
+	RevocationEndpointAuthSigningAlgValuesSupported    []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
+	IntrospectionEndpointAuthSigningAlgValuesSupported []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
+	AuthorizationResponseIssParameterSupported         bool     `json:"authorization_response_iss_parameter_supported"`
+	ClientIDMetadataDocumentSupported                  bool     `json:"client_id_metadata_document_supported,omitempty"`
 
 	ProtectedResources   []string `json:"protected_resources,omitempty"`
 	ServiceDocumentation string   `json:"service_documentation,omitempty"`
@@ -63,6 +67,7 @@ type ServerMetadataOptions struct {
 	Introspection     bool // RFC 7662
 	JWKS              bool // keys of the identity assertion
 	ClientIDDocuments bool // client ID metadata documents are fetched
+	PrivateKeyJWT     bool // client assertions are accepted (RFC 7523)
 
 	ServiceDocumentation string
 }
@@ -71,6 +76,9 @@ type ServerMetadataOptions struct {
 // trailing slash. Nothing in the result is shared with opts.
 func NewServerMetadata(issuer string, opts ServerMetadataOptions) *ServerMetadata {
 	secrets := []string{AuthPost, AuthBasic}
+	if opts.PrivateKeyJWT {
+		secrets = append(secrets, AuthPrivateKeyJWT)
+	}
 	methods := append([]string{AuthNone}, secrets...)
 	m := &ServerMetadata{
 		Issuer:                issuer,
@@ -101,10 +109,25 @@ func NewServerMetadata(issuer string, opts ServerMetadataOptions) *ServerMetadat
 		m.IntrospectionEndpoint = issuer + PathIntrospect
 		m.IntrospectionEndpointAuthMethodsSupported = secrets
 	}
+	if opts.PrivateKeyJWT {
+		m.nameAlgorithms()
+	}
 	if opts.JWKS {
 		m.JWKSURI = issuer + PathJWKS
 	}
 	return m
+}
+
+// nameAlgorithms says what an assertion may be signed with, for each endpoint
+// that accepts one (RFC 8414 §2).
+func (m *ServerMetadata) nameAlgorithms() {
+	m.TokenEndpointAuthSigningAlgValuesSupported = slices.Clone(AssertionAlgorithms)
+	if m.RevocationEndpoint != "" {
+		m.RevocationEndpointAuthSigningAlgValuesSupported = slices.Clone(AssertionAlgorithms)
+	}
+	if m.IntrospectionEndpoint != "" {
+		m.IntrospectionEndpointAuthSigningAlgValuesSupported = slices.Clone(AssertionAlgorithms)
+	}
 }
 
 // withOfflineAccess lists each scope once, offline_access last. Listing it here

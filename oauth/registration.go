@@ -63,7 +63,25 @@ func ParseRegistration(body []byte) (*Registration, *Error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Registration{
+	r := m.registration()
+	if m.err != nil {
+		return nil, m.err
+	}
+	for _, check := range []func() *Error{
+		r.checkRedirectURIs, r.checkAuthMethod, r.checkGrants, r.checkScope,
+	} {
+		if err := check(); err != nil {
+			return nil, err
+		}
+	}
+	r.inferApplicationType()
+	return r, nil
+}
+
+// registration reads the members that a registration and a document have in
+// common. Only their types are checked.
+func (m *metadata) registration() *Registration {
+	return &Registration{
 		ClientName:              displayText(m.str("client_name")),
 		ClientURI:               webURL(m.str("client_uri")),
 		LogoURI:                 webURL(m.str("logo_uri")),
@@ -78,18 +96,6 @@ func ParseRegistration(body []byte) (*Registration, *Error) {
 		ResponseTypes:           m.list("response_types"),
 		RedirectURIs:            m.list("redirect_uris"),
 	}
-	if m.err != nil {
-		return nil, m.err
-	}
-	for _, check := range []func() *Error{
-		r.checkRedirectURIs, r.checkAuthMethod, r.checkGrants, r.checkScope,
-	} {
-		if err := check(); err != nil {
-			return nil, err
-		}
-	}
-	r.inferApplicationType()
-	return r, nil
 }
 
 func (r *Registration) checkRedirectURIs() *Error {

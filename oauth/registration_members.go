@@ -4,6 +4,7 @@ package oauth
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -22,13 +23,13 @@ type metadata struct {
 	err     *Error
 }
 
-func newMetadata(body []byte) (*metadata, *Error) {
+func newMetadata(body []byte, more ...string) (*metadata, *Error) {
 	members, err := strictObject(body)
 	if err != nil {
 		return nil, NewError(CodeInvalidClientMetadata, "the document %v", err)
 	}
 	for name := range members {
-		for _, known := range knownMembers {
+		for _, known := range slices.Concat(more, knownMembers) {
 			// Another reader of the same document may take one for the other.
 			if name != known && strings.EqualFold(name, known) {
 				return nil, NewError(CodeInvalidClientMetadata, "%s must be written in lower case", known)
@@ -36,6 +37,12 @@ func newMetadata(body []byte) (*metadata, *Error) {
 		}
 	}
 	return &metadata{members: members}, nil
+}
+
+// has reports whether a member is there and not null.
+func (m *metadata) has(name string) bool {
+	raw, ok := m.members[name]
+	return ok && string(raw) != "null"
 }
 
 func (m *metadata) str(name string) string {

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fetch
+
+import (
+	"errors"
+	"net/url"
+	"time"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/limiter"
+)
+
+// What all requests together may be. A host of ours could otherwise be made to
+// knock at somebody's door, or be kept busy waiting for servers that are slow on
+// purpose.
+const (
+	perHostPerMinute = 30
+	perMinute        = 300
+	concurrent       = 32
+)
+
+// Budget bounds the requests of several caches: per host, together, and at a
+// time.
+type Budget struct {
+	host, total *limiter.Limiter
+	slots       chan struct{}
+}
+
+// NewBudget makes a full one: 30 requests a minute per host, 300 in all, 32 at a
+// time. now is the clock; nil means time.Now.
+func NewBudget(now func() time.Time) *Budget {
+	return &Budget{
+		host:  limiter.New(perHostPerMinute, time.Minute, now),
+		total: limiter.New(perMinute, time.Minute, now),
+		slots: make(chan struct{}, concurrent),
+	}
+}
+
+var errBudget = errors.New("too many requests for documents, try again later")
+
+// take takes one request, to be given back with release when it is over.
+func (b *Budget) take(rawURL string) error {
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return errBudget
+	}
+	if ok, _ := b.host.Allow(u.Hostname()); !ok {
+		return errBudget
+	}
+	if ok, _ := b.total.Allow(""); !ok {
+		return errBudget
+	}
+	select {
+	case b.slots <- struct{}{}:
+		return nil
+	default:
+		return errBudget
+	}
+}
+
+func (b *Budget) release() { <-b.slots }
