@@ -18,8 +18,8 @@ import (
 const flowTTL = 10 * time.Minute
 
 // serveAuthorize is the authorization endpoint (RFC 6749 §3.1): it checks the
-// request and shows the consent page. Nothing is stored: the checked request
-// travels sealed in the form, so a flood of requests cannot fill the store.
+// request and has the person decide. Nothing is stored for the page: the checked
+// request travels sealed in the form, so a flood of requests cannot fill the store.
 func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	if !s.mayAuthorize(w, r) {
 		return
@@ -43,15 +43,19 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	if perr == nil {
 		scopes, perr = requestedScopes(req.Scope, g.cfg.Scopes)
 	}
+	var asked prompt
+	if perr == nil {
+		asked, perr = parsePrompt(req.Prompt)
+	}
 	if perr != nil {
 		state, _ := p.Get("state")
 		s.refuseAuthorization(w, r, redirect.uri, state, flow, perr)
 		return
 	}
-	s.showConsent(w, r, c, consentRequest{Flow: flow, Request: storage.Authorization{
+	s.decide(w, r, c, consentRequest{Flow: flow, Request: storage.Authorization{
 		ClientID: c.ID, RedirectURI: redirect.uri, RedirectURIGiven: redirect.given, State: req.State,
 		Challenge: req.CodeChallenge, Resource: g.resource, Scopes: scopes,
-	}}, g)
+	}}, asked, g)
 }
 
 // authorizeParams reads the query, or the body of a POST (R5.1).

@@ -4,6 +4,7 @@ package gateway
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 
@@ -96,39 +97,69 @@ func (s *Server) findPending(r *http.Request, up upstream.Upstream, state string
 	return pending, nil
 }
 
-// completeSignIn turns an identity into an authorization code, if it is allowed.
+// completeSignIn turns a fresh identity into a browser session and an authorization
+// code, if it is allowed. Of anybody else nothing is kept.
 func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, p *storage.Pending, id identity.Identity) {
-	g := s.byResource[p.Request.Resource]
-	if g == nil {
-		s.showProblem(w, r, problemExpired.withFlow(p.Flow).withCause(errors.New("resource was removed")))
+	if !s.admits(w, r, p.Flow, p.Request, id) {
 		return
 	}
-	if !g.cfg.Policy.Allows(id) {
-		s.notAllowed(w, r, p, id)
-		return
-	}
-	code, err := s.issueCode(r.Context(), p, id)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		s.showProblem(w, r, problemUnknownClient.withFlow(p.Flow))
-		return
-	case err != nil:
+	if err := s.keepSignIn(w, r, p, id); err != nil {
 		s.showProblem(w, r, problemStore.withCause(err).withFlow(p.Flow))
 		return
 	}
 	s.log.Info("signed in", "flow", p.Flow, "subject", id.Subject(),
 		"client_id", p.Request.ClientID, "resource", p.Request.Resource)
-	seeOther(w, oauth.AuthorizationResponseURL(p.Request.RedirectURI,
-		"code", code, "state", p.Request.State, "iss", s.cfg.Issuer))
+	s.sendCode(w, r, p.Flow, p.Request, id)
+}
+
+// keepSignIn stores what was learnt from a sign-in that is allowed.
+func (s *Server) keepSignIn(w http.ResponseWriter, r *http.Request, p *storage.Pending, id identity.Identity) error {
+	if err := s.st.saveAccount(r.Context(), id); err != nil {
+		return fmt.Errorf("save account: %w", err)
+	}
+	if err := s.startSession(w, r, id); err != nil {
+		return err
+	}
+	if p.Remember == (storage.Hash{}) {
+		return nil
+	}
+	return s.remember(r.Context(), id.Subject(), p.Remember, p.Request)
+}
+
+// admits evaluates the resource's policy, or shows why not.
+func (s *Server) admits(w http.ResponseWriter, r *http.Request, flow string, a storage.Authorization, id identity.Identity) bool {
+	g := s.byResource[a.Resource]
+	switch {
+	case g == nil:
+		s.showProblem(w, r, problemExpired.withFlow(flow).withCause(errors.New("resource was removed")))
+		return false
+	case !g.cfg.Policy.Allows(id):
+		s.notAllowed(w, r, flow, a, id)
+		return false
+	}
+	return true
+}
+
+// sendCode ends a flow well: the browser takes an authorization code to the client.
+func (s *Server) sendCode(w http.ResponseWriter, r *http.Request, flow string, a storage.Authorization, id identity.Identity) {
+	code, err := s.issueCode(r.Context(), a, id)
+	switch {
+	case errors.Is(err, storage.ErrNotFound):
+		s.showProblem(w, r, problemUnknownClient.withFlow(flow))
+		return
+	case err != nil:
+		s.showProblem(w, r, problemStore.withCause(err).withFlow(flow))
+		return
+	}
+	seeOther(w, oauth.AuthorizationResponseURL(a.RedirectURI, "code", code, "state", a.State, "iss", s.cfg.Issuer))
 }
 
 // notAllowed tells the person. No code is issued, and the client is not told by a
 // redirect: the page is what the person must read, the link ends the client's wait.
-func (s *Server) notAllowed(w http.ResponseWriter, r *http.Request, p *storage.Pending, id identity.Identity) {
-	s.log.Warn("account not allowed", "flow", p.Flow, "subject", id.Subject(), "resource", p.Request.Resource)
-	a := p.Request
+func (s *Server) notAllowed(w http.ResponseWriter, r *http.Request, flow string, a storage.Authorization, id identity.Identity) {
+	s.log.Warn("account not allowed", "flow", flow, "subject", id.Subject(), "resource", a.Resource)
 	s.showProblem(w, r, problem{
-		status: http.StatusForbidden, reason: "not_allowed", flow: p.Flow, title: "You do not have access",
+		status: http.StatusForbidden, reason: "not_allowed", flow: flow, title: "You do not have access",
 		text: "You are signed in as " + orElse(id.Login, id.ID) + ", and this account is not on the list of those who may use this MCP server.",
 		hint: "Ask whoever runs the server to add you, or sign in with another account.",
 		back: backLink(a.RedirectURI, s.errorResponse(a.RedirectURI, a.State, oauth.CodeAccessDenied, "the account is not allowed")),

@@ -28,14 +28,28 @@ type consentRequest struct {
 	Flow    string                `json:"f"`
 	Browser string                `json:"b"`
 	Expires int64                 `json:"e"`
+	// Client is the fingerprint of the client that the page describes.
+	Client storage.Hash `json:"c"`
+	// Subject is who the page says is signed in, and Upstream where they are. Both
+	// are empty where it names nobody.
+	Subject  string `json:"u,omitempty"`
+	Upstream string `json:"w,omitempty"`
+	// Fresh: the request wants the person to sign in anew.
+	Fresh bool `json:"l,omitempty"`
 }
 
-// showConsent asks the user, before anything is sent upstream (R6.1, R6.2).
-func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, c *client, req consentRequest, g *Guard) {
+// showConsent asks the user, before anything is sent upstream (R6.1, R6.2). who is
+// signed in, nil for nobody.
+func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, c *client, req consentRequest, g *Guard, who *signedIn) {
 	browser := s.cookies.ensureBrowser(w, r)
 	hash := token.Hash(browser)
 	req.Browser = hex.EncodeToString(hash[:])
 	req.Expires = s.st.now().Add(flowTTL).Unix()
+	var account *web.Account
+	if who != nil {
+		req.Subject, req.Upstream = who.identity.Subject(), who.upstream.Name()
+		account = &web.Account{Name: who.name(), Upstream: who.upstream.Label()}
+	}
 	plain, err := json.Marshal(req)
 	if err != nil {
 		s.showProblem(w, r, problemStore.withCause(err).withFlow(req.Flow))
@@ -51,7 +65,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, c *client, 
 		RedirectScheme: strings.ToLower(scheme), RedirectHost: oauth.RedirectHost(req.Request.RedirectURI),
 		RedirectURI: req.Request.RedirectURI, RedirectKind: kind.String(),
 		ResourceName: g.cfg.Name, ResourceURL: g.resource, Scopes: req.Request.Scopes,
-		Upstreams: s.upstreamChoices(),
+		Upstreams: s.upstreamChoices(), SignedIn: account, MayRemember: mayRemember(req.Request.RedirectURI),
 	})
 	if err != nil {
 		s.log.Error("consent page could not be written", "flow", req.Flow, "error", err)
@@ -75,7 +89,7 @@ func (s *Server) serveConsent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The client and the configuration may have changed since the page was
-	// shown: the decision counts for what is registered now (M-34).
+	// shown: the decision is about what the page said (M-34).
 	c, err := s.client(r.Context(), req.Request.ClientID)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
@@ -85,14 +99,14 @@ func (s *Server) serveConsent(w http.ResponseWriter, r *http.Request) {
 		s.showProblem(w, r, problemStore.withCause(err).withFlow(req.Flow))
 		return
 	}
-	if !oauth.MatchRedirectURI(c.RedirectURIs, req.Request.RedirectURI) || s.byResource[req.Request.Resource] == nil {
+	if !oauth.MatchRedirectURI(c.RedirectURIs, req.Request.RedirectURI) || s.byResource[req.Request.Resource] == nil ||
+		c.fingerprint() != req.Client {
 		s.showProblem(w, r, problemExpired.withFlow(req.Flow))
 		return
 	}
 	switch decision, _ := p.Get("decision"); decision {
 	case "approve":
-		choice, _ := p.Get("upstream")
-		s.beginSignIn(w, r, req, choice)
+		s.approve(w, r, req, p)
 	case "deny":
 		s.denyConsent(w, r, req)
 	default:
@@ -148,6 +162,10 @@ func (s *Server) sameOrigin(r *http.Request) bool {
 // denyConsent ends the flow. The address was shown to the user but not approved,
 // so only the user's own computer gets a redirect (R5.8).
 func (s *Server) denyConsent(w http.ResponseWriter, r *http.Request, req *consentRequest) {
+	if err := s.forgetDenied(r, req); err != nil {
+		s.showProblem(w, r, problemStore.withCause(err).withFlow(req.Flow))
+		return
+	}
 	a := req.Request
 	target := s.errorResponse(a.RedirectURI, a.State, oauth.CodeAccessDenied, "the user declined")
 	if kind, perr := oauth.ParseRedirectURI(a.RedirectURI); perr == nil && kind == oauth.RedirectLoopback {
@@ -162,10 +180,19 @@ func (s *Server) denyConsent(w http.ResponseWriter, r *http.Request, req *consen
 	})
 }
 
+// signInChoice is how an approved request goes on upstream.
+type signInChoice struct {
+	upstream string
+	// remember is the client's fingerprint if the decision is to be kept.
+	remember storage.Hash
+	// askAccount: not whoever happens to be signed in there.
+	askAccount bool
+}
+
 // beginSignIn records the approval and sends the browser upstream. The upstream
 // state and its cookie exist only from here on (R6.4).
-func (s *Server) beginSignIn(w http.ResponseWriter, r *http.Request, req *consentRequest, choice string) {
-	up := s.chooseUpstream(choice)
+func (s *Server) beginSignIn(w http.ResponseWriter, r *http.Request, req *consentRequest, choice signInChoice) {
+	up := s.chooseUpstream(choice.upstream)
 	if up == nil {
 		bad := badRequestPage(oauth.NewError(oauth.CodeInvalidRequest, "no such way to sign in"))
 		s.showProblem(w, r, bad.withFlow(req.Flow))
@@ -179,7 +206,7 @@ func (s *Server) beginSignIn(w http.ResponseWriter, r *http.Request, req *consen
 	pending := &storage.Pending{
 		Issuer: s.cfg.Issuer, ID: token.Hash(state), Browser: token.Hash(cookie), Upstream: up.Name(),
 		Verifier: s.st.ring.Load().Seal(token.PurposeVerifier, []byte(verifier), state),
-		Request:  req.Request, Flow: req.Flow, CreatedAt: now, ExpiresAt: now.Add(flowTTL),
+		Request:  req.Request, Remember: choice.remember, Flow: req.Flow, CreatedAt: now, ExpiresAt: now.Add(flowTTL),
 	}
 	if err := s.st.store.CreatePending(r.Context(), pending); err != nil {
 		s.showProblem(w, r, problemStore.withCause(err).withFlow(req.Flow))
@@ -190,7 +217,11 @@ func (s *Server) beginSignIn(w http.ResponseWriter, r *http.Request, req *consen
 		"resource", req.Request.Resource, "upstream", up.Name())
 	callback := s.cfg.Issuer + oauth.PathCallback + up.Name()
 	if rd, ok := up.(upstream.Redirector); ok {
-		seeOther(w, rd.AuthCodeURL(state, verifier, callback))
+		to := rd.AuthCodeURL(state, verifier, callback)
+		if choice.askAccount {
+			to = askForAccount(to, up)
+		}
+		seeOther(w, to)
 		return
 	}
 	seeOther(w, callback+"?state="+state)

@@ -20,13 +20,15 @@ import (
 const (
 	cookieBrowser = "mcp_browser"
 	cookieState   = "mcp_state"
+	cookieSignIn  = "mcp_signin"
 	hostPrefix    = "__Host-"
 )
 
 // isOurCookie reports whether a cookie name belongs to any issuer of ours.
 func isOurCookie(name string) bool {
 	name = strings.TrimPrefix(name, hostPrefix)
-	return strings.HasPrefix(name, cookieBrowser) || strings.HasPrefix(name, cookieState)
+	return strings.HasPrefix(name, cookieBrowser) || strings.HasPrefix(name, cookieState) ||
+		strings.HasPrefix(name, cookieSignIn)
 }
 
 // cookieJar writes and reads the cookies of one issuer.

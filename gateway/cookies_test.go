@@ -73,8 +73,8 @@ func TestStateCookieIsDeleted(t *testing.T) {
 	b, _, state := w.begun(loopbackURI)
 	resp := b.callback(state)
 	location(t, resp)
-	cookies := resp.Cookies()
-	if len(cookies) != 1 || !strings.HasPrefix(cookies[0].Name, "__Host-mcp_state_") ||
+	cookies := resp.Cookies() // the second one is the session that begins
+	if len(cookies) != 2 || !strings.HasPrefix(cookies[0].Name, "__Host-mcp_state_") || cookies[1].Name != "__Host-mcp_signin" ||
 		cookies[0].MaxAge >= 0 || cookies[0].Value != "" || !cookies[0].Secure || cookies[0].Path != "/" {
 		t.Errorf("cookies: %q", resp.Header.Values("Set-Cookie"))
 	}

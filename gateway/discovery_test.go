@@ -142,7 +142,7 @@ func TestOtherWellKnownForms(t *testing.T) {
 		oauth.WellKnownServer + "/", oauth.WellKnownServer + "/mcp", oauth.WellKnownServer + "/mcp/",
 		oauth.WellKnownResource + "/unknown", oauth.WellKnownResource + "/mcp/deeper", oauth.WellKnownResource + "/mcpx",
 		oauth.WellKnownResource + "//mcp", oauth.WellKnownResource + "/mcp//", oauth.WellKnownResource + "/MCP",
-		"/jwks", "/revoke", "/introspect", "/account", "/signout",
+		"/jwks", "/revoke", "/introspect", "/account",
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			resp := w.do(request(method, path, "", "MCP-Protocol-Version", "2025-11-25", "Origin", "http://localhost:6274"))

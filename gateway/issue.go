@@ -16,16 +16,13 @@ import (
 // codeTTL is how long a client may take to redeem its code (R5.12).
 const codeTTL = 60 * time.Second
 
-// issueCode stores the account and a grant that begins as a code. From here on
-// the client counts as used and is no longer collected.
-func (s *Server) issueCode(ctx context.Context, p *storage.Pending, id identity.Identity) (string, error) {
-	if err := s.st.store.KeepClient(ctx, s.cfg.Issuer, p.Request.ClientID); err != nil {
+// issueCode stores a grant that begins as a code. From here on the client counts
+// as used and is no longer collected.
+func (s *Server) issueCode(ctx context.Context, a storage.Authorization, id identity.Identity) (string, error) {
+	if err := s.st.store.KeepClient(ctx, s.cfg.Issuer, a.ClientID); err != nil {
 		return "", fmt.Errorf("keep client: %w", err)
 	}
-	if err := s.st.saveAccount(ctx, id); err != nil {
-		return "", fmt.Errorf("save account: %w", err)
-	}
-	a, now := p.Request, s.st.now()
+	now := s.st.now()
 	grantID := token.NewGrantID()
 	code := s.st.ring.Load().NewCode(grantID)
 	g := &storage.Grant{

@@ -85,6 +85,7 @@ func (s *Server) routes() map[string]endpoint {
 	m := map[string]endpoint{
 		oauth.PathAuthorize: {methods: "GET, HEAD, POST", serve: s.serveAuthorize},
 		pathConsent:         {methods: "POST", serve: s.serveConsent},
+		pathSignOut:         {methods: "GET, HEAD, POST", serve: s.serveSignOut},
 		oauth.PathToken:     {methods: "POST, OPTIONS", open: true, serve: s.serveToken},
 	}
 	if s.cfg.Registration.Mode != RegistrationOff {

@@ -301,7 +301,7 @@ func form(t *testing.T, page string) (action string, fields url.Values) {
 		case n.Type == html.ElementNode && n.Data == "form" && action == "":
 			action = attr["action"]
 		case n.Type == html.ElementNode && n.Data == "input" && attr["name"] != "":
-			if _, checked := attr["checked"]; attr["type"] != "radio" || checked {
+			if _, checked := attr["checked"]; attr["type"] != "radio" && attr["type"] != "checkbox" || checked {
 				fields.Set(attr["name"], attr["value"])
 			}
 		}

@@ -52,6 +52,26 @@ type Consent struct {
 	// Upstreams are the ways to sign in, at least one. Of several the user chooses
 	// one; the first is preselected. The choice is the field "upstream".
 	Upstreams []Upstream
+	// SignedIn is who is signed in in this browser, or nil. Going on as they are is
+	// then a further choice, StaySignedIn, and the preselected one.
+	SignedIn *Account
+	// MayRemember offers not to ask again. The answer is the field "remember",
+	// RememberYes or absent, and absent unless the user does something.
+	MayRemember bool
+}
+
+// Values of the form's fields. The first is no name an upstream can have: those
+// are parts of paths.
+const (
+	StaySignedIn = "@signed-in"
+	RememberYes  = "yes"
+)
+
+// Account is who is signed in.
+type Account struct {
+	// Name is what they recognise themselves by, Upstream the label of where they
+	// signed in. Both are mandatory.
+	Name, Upstream string
 }
 
 // Upstream is one way to sign in.
@@ -90,9 +110,13 @@ func (c *Consent) check() error {
 		return errors.New("consent page: no resource")
 	case len(c.Upstreams) == 0:
 		return errors.New("consent page: no way to sign in")
+	case c.SignedIn != nil && (c.SignedIn.Name == "" || c.SignedIn.Upstream == ""):
+		return errors.New("consent page: account without name or upstream")
+	case c.MayRemember && c.RedirectKind != redirectHTTPS:
+		return errors.New("consent page: only a website can be remembered")
 	}
 	for _, u := range c.Upstreams {
-		if u.Name == "" || u.Label == "" {
+		if u.Name == "" || u.Label == "" || u.Name == StaySignedIn {
 			return errors.New("consent page: upstream without name or label")
 		}
 	}

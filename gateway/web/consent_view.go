@@ -28,7 +28,13 @@ type consentView struct {
 	Upstreams   []upstreamView
 	// SignIn is the only upstream, nil when there is a choice.
 	SignIn *upstreamView
+	// Account is who is signed in, nil for nobody.
+	Account  *accountView
+	Remember bool
 }
+
+// accountView is the choice to go on as who is signed in.
+type accountView struct{ Value, Name, Upstream string }
 
 type upstreamView struct {
 	Name, Label string
@@ -54,7 +60,11 @@ func newConsentView(c *Consent) *consentView {
 			Name: u.Name, Label: readable(u.Label), Scopes: terms(u.Scopes), First: i == 0,
 		})
 	}
-	if len(v.Upstreams) == 1 {
+	v.Remember = c.MayRemember
+	switch {
+	case c.SignedIn != nil:
+		v.Account = &accountView{StaySignedIn, readable(c.SignedIn.Name), readable(c.SignedIn.Upstream)}
+	case len(v.Upstreams) == 1:
 		v.SignIn = &v.Upstreams[0]
 	}
 	return v

@@ -22,6 +22,7 @@ var (
 	consentPage = parse("pages/consent.html")
 	signInPage  = parse("pages/signin.html")
 	problemPage = parse("pages/problem.html")
+	signOutPage = parse("pages/signout.html")
 )
 
 func mustRead(name string) string {
@@ -34,6 +35,7 @@ func mustRead(name string) string {
 
 func parse(page string) *template.Template {
 	funcs := template.FuncMap{
+		"remembered": func() string { return RememberYes },
 		// The style sheet is a constant of this package, not data.
 		"style": func() template.CSS { return template.CSS(style) }, //nolint:gosec // see above
 	}
