@@ -92,7 +92,7 @@ func (s *Server) identifyClient(w http.ResponseWriter, r *http.Request, p oauth.
 	if !target.given && len(c.RedirectURIs) == 1 {
 		target.uri = c.RedirectURIs[0]
 	}
-	if !oauth.MatchRedirectURI(c.RedirectURIs, target.uri) {
+	if !oauth.MatchRedirectURI(c.RedirectURIs, target.uri) || c.source != sourceConfigured && s.ownAddress(target.uri) {
 		s.showProblem(w, r, problem{
 			status: http.StatusBadRequest, reason: "redirect_uri_mismatch", title: "The return address is not registered",
 			text: "The program wants the answer sent to an address it has not registered. " +

@@ -28,6 +28,10 @@ func TestServerMetadata(t *testing.T) {
 	want := map[string]any{
 		"issuer": issuer, "authorization_endpoint": issuer + "/authorize", "token_endpoint": issuer + "/token",
 		"registration_endpoint":                          issuer + "/register",
+		"revocation_endpoint":                            issuer + "/revoke",
+		"revocation_endpoint_auth_methods_supported":     []any{"none", "client_secret_post", "client_secret_basic"},
+		"introspection_endpoint":                         issuer + "/introspect",
+		"introspection_endpoint_auth_methods_supported":  []any{"client_secret_post", "client_secret_basic"},
 		"scopes_supported":                               []any{"mcp", "read", "write", "offline_access"},
 		"response_types_supported":                       []any{"code"},
 		"response_modes_supported":                       []any{"query"},
@@ -142,7 +146,7 @@ func TestOtherWellKnownForms(t *testing.T) {
 		oauth.WellKnownServer + "/", oauth.WellKnownServer + "/mcp", oauth.WellKnownServer + "/mcp/",
 		oauth.WellKnownResource + "/unknown", oauth.WellKnownResource + "/mcp/deeper", oauth.WellKnownResource + "/mcpx",
 		oauth.WellKnownResource + "//mcp", oauth.WellKnownResource + "/mcp//", oauth.WellKnownResource + "/MCP",
-		"/jwks", "/revoke", "/introspect", "/account",
+		"/jwks", "/account",
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			resp := w.do(request(method, path, "", "MCP-Protocol-Version", "2025-11-25", "Origin", "http://localhost:6274"))
@@ -177,6 +181,9 @@ func TestMethodsAndCORS(t *testing.T) {
 		oauth.WellKnownResource + "/mcp": {"GET, HEAD, OPTIONS", true},
 		oauth.PathToken:                  {"POST, OPTIONS", true},
 		oauth.PathRegister:               {"POST, OPTIONS", true},
+		oauth.PathRegister + "/mcpc_x":   {"GET, DELETE, OPTIONS", true},
+		oauth.PathRevoke:                 {"POST, OPTIONS", true},
+		oauth.PathIntrospect:             {"POST", false},
 		oauth.PathAuthorize:              {"GET, HEAD, POST", false},
 		oauth.PathAuthorize + "/consent": {"POST", false},
 		oauth.PathCallback + "github":    {"GET", false},

@@ -92,6 +92,8 @@ func (s *Server) serverMetadata() *oauth.ServerMetadata {
 	return oauth.NewServerMetadata(s.cfg.Issuer, oauth.ServerMetadataOptions{
 		Scopes:             scopes,
 		Registration:       s.cfg.Registration.Mode != RegistrationOff,
+		Revocation:         true,
+		Introspection:      true,
 		ProtectedResources: resources,
 	})
 }

@@ -20,17 +20,14 @@ const unusedClientTTL = 24 * time.Hour
 
 // serveRegister is the client registration endpoint (RFC 7591 §3).
 func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
-	if perr := s.checkInitialAccess(w, r); perr != nil {
-		s.refuseRegistration(w, perr)
-		return
-	}
-	body, perr := readBody(w, r, "application/json", oauth.CodeInvalidClientMetadata)
+	reg, perr := s.readRegistration(w, r)
 	if perr != nil {
-		s.refuseRegistration(w, perr)
-		return
-	}
-	reg, perr := oauth.ParseRegistration(body)
-	if perr != nil {
+		// What is refused names no redirect host to count under, so it counts for
+		// its sender.
+		if ok, retry := s.limitRegistrations.Allow(s.clientKey(r)); !ok {
+			w.Header().Del("WWW-Authenticate")
+			perr = tooMany(w, retry)
+		}
 		s.refuseRegistration(w, perr)
 		return
 	}
@@ -39,6 +36,8 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c, secret := s.newClient(reg)
+	manage := token.NewRegistrationToken()
+	c.RegistrationHash = token.Hash(manage)
 	switch err := s.st.store.CreateClient(r.Context(), c); {
 	case errors.Is(err, storage.ErrFull):
 		s.log.Error("registration refused: too many clients that never signed in")
@@ -50,7 +49,25 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.log.Info("client registered", "client_id", c.ID, "redirect_host", oauth.RedirectHost(c.RedirectURIs[0]))
-	writeJSON(w, http.StatusCreated, oauth.NewRegistrationResponse(reg, c.ID, secret, c.CreatedAt))
+	info := oauth.NewRegistrationResponse(registrationOf(c), c.ID, secret, c.CreatedAt)
+	info.RegistrationAccessToken, info.RegistrationClientURI = manage, s.registrationURI(c.ID)
+	writeJSON(w, http.StatusCreated, info)
+}
+
+// readRegistration reads and checks what a client wants to be registered as.
+func (s *Server) readRegistration(w http.ResponseWriter, r *http.Request) (*oauth.Registration, *oauth.Error) {
+	if perr := s.checkInitialAccess(w, r); perr != nil {
+		return nil, perr
+	}
+	body, perr := readBody(w, r, "application/json", oauth.CodeInvalidClientMetadata)
+	if perr != nil {
+		return nil, perr
+	}
+	reg, perr := oauth.ParseRegistration(body)
+	if perr == nil && s.namesOwnHost(reg.RedirectURIs) {
+		perr = oauth.NewError(oauth.CodeInvalidRedirectURI, "redirect_uris must not be on the host of this authorization server")
+	}
+	return reg, perr
 }
 
 func (s *Server) refuseRegistration(w http.ResponseWriter, e *oauth.Error) {

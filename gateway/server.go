@@ -39,6 +39,8 @@ type endpoint struct {
 	methods string
 	open    bool
 	serve   func(http.ResponseWriter, *http.Request)
+	// refusal is why there are no other methods, where that needs to be said.
+	refusal string
 }
 
 // New checks the configuration of one issuer and builds its server.
@@ -91,6 +93,9 @@ func (s *Server) routes() map[string]endpoint {
 	if s.cfg.Registration.Mode != RegistrationOff {
 		m[oauth.PathRegister] = endpoint{methods: "POST, OPTIONS", open: true, serve: s.serveRegister}
 	}
+	m[oauth.PathRevoke] = endpoint{methods: "POST, OPTIONS", open: true, serve: s.serveRevoke}
+	// Not open: no web page has a client secret to ask with.
+	m[oauth.PathIntrospect] = endpoint{methods: "POST", serve: s.serveIntrospect}
 	for path, doc := range s.documents {
 		m[path] = endpoint{methods: get, open: true, serve: serveDocument(doc)}
 	}
@@ -114,6 +119,9 @@ func (s *Server) routes() map[string]endpoint {
 func (s *Server) ServeEndpoint(w http.ResponseWriter, r *http.Request) bool {
 	path := r.URL.Path
 	e, ok := s.endpoints[path]
+	if !ok {
+		e, ok = s.registrationEndpoint(path)
+	}
 	if !ok && !ownPath(path) {
 		return false
 	}
@@ -128,7 +136,7 @@ func (s *Server) ServeEndpoint(w http.ResponseWriter, r *http.Request) bool {
 	if !allowsMethod(e.methods, r.Method) {
 		w.Header().Set("Allow", e.methods)
 		writeJSON(w, http.StatusMethodNotAllowed, &oauth.Error{
-			Code: oauth.CodeInvalidRequest, Description: "method not allowed, use " + e.methods,
+			Code: oauth.CodeInvalidRequest, Description: orElse(e.refusal, "method not allowed, use "+e.methods),
 		})
 		return true
 	}

@@ -84,7 +84,9 @@ func (s *Server) passwordRefused(
 	status, text := http.StatusOK, ""
 	switch refusal.Reason {
 	case upstream.ReasonWrongPassword, upstream.ReasonInvalid:
-		status, text = http.StatusUnauthorized, "The name or the password is not right."
+		// Not 401: that asks for credentials in a header, and must say which
+		// (RFC 9110 §15.5.2).
+		status, text = http.StatusForbidden, "The name or the password is not right."
 	case upstream.ReasonThrottled:
 		status, text = http.StatusTooManyRequests, "Too many attempts. Wait a little and try again."
 	default:

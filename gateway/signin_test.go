@@ -86,16 +86,16 @@ func TestLocalSignIn(t *testing.T) {
 	}
 	// A wrong one shows the page again and does not use the sign-in up. Which of
 	// name and password was wrong cannot be told.
-	wrong := wantPage(t, login("alice", "wrong"), http.StatusUnauthorized, "")
-	unknown := wantPage(t, login("a<b>lice", "wrong"), http.StatusUnauthorized, "")
+	wrong := wantPage(t, login("alice", "wrong"), http.StatusForbidden, "")
+	unknown := wantPage(t, login("a<b>lice", "wrong"), http.StatusForbidden, "")
 	if strings.ReplaceAll(unknown, "a&lt;b&gt;lice", "alice") != wrong || !strings.Contains(wrong, "not right") {
 		t.Errorf("the two failures differ:\n%s\n%s", wrong, unknown)
 	}
 	for _, name := range []string{"ALICE", "alice ", "", "alice\u200b"} {
-		wantPage(t, login(name, alicePassword), http.StatusUnauthorized, "")
+		wantPage(t, login(name, alicePassword), http.StatusForbidden, "")
 	}
 	for range 4 {
-		wantPage(t, login("alice", "wrong"), http.StatusUnauthorized, "")
+		wantPage(t, login("alice", "wrong"), http.StatusForbidden, "")
 	}
 	wantPage(t, login("alice", alicePassword), http.StatusTooManyRequests, "") // after five wrong ones from here
 	elsewhere := request(http.MethodPost, action, with(fields, "username", "alice", "password", alicePassword).Encode(),
@@ -181,7 +181,7 @@ func TestSignInForgery(t *testing.T) {
 func TestPasswordRefusals(t *testing.T) {
 	t.Parallel()
 	for reason, status := range map[upstream.Reason]int{
-		upstream.ReasonWrongPassword: http.StatusUnauthorized, upstream.ReasonInvalid: http.StatusUnauthorized,
+		upstream.ReasonWrongPassword: http.StatusForbidden, upstream.ReasonInvalid: http.StatusForbidden,
 		upstream.ReasonThrottled: http.StatusTooManyRequests, upstream.ReasonUnavailable: http.StatusServiceUnavailable,
 		upstream.ReasonMisconfigured: http.StatusBadGateway,
 	} {

@@ -11,6 +11,7 @@ import (
 const (
 	ClientIDPrefix     = "mcpc_"
 	ClientSecretPrefix = "mcpcs_"
+	RegistrationPrefix = "mcprg_"
 )
 
 // NewClientID makes a client identifier. It contains neither ':' nor '%', which
@@ -19,6 +20,10 @@ func NewClientID() string { return ClientIDPrefix + randomString(16) }
 
 // NewClientSecret makes a client secret of 256 bits.
 func NewClientSecret() string { return ClientSecretPrefix + randomString(32) }
+
+// NewRegistrationToken makes a registration access token (RFC 7592 §1.2) of 256
+// bits.
+func NewRegistrationToken() string { return RegistrationPrefix + randomString(32) }
 
 // NewSecret makes a secret of 256 bits for a cookie, a state or a PKCE verifier
 // (43 characters, RFC 7636 §4.1).

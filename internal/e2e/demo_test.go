@@ -84,8 +84,8 @@ func TestDemoFromStartToCtrlC(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		if wrong.status != http.StatusUnauthorized {
-			t.Errorf("a wrong password: status %d, want 401", wrong.status)
+		if wrong.status != http.StatusForbidden {
+			t.Errorf("a wrong password: status %d, want 403", wrong.status)
 		}
 		return demo.browser.submit(t.Context(), wrong, "Sign in", url.Values{"username": {"demo"}, "password": {d.password}})
 	}
