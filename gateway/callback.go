@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -100,6 +101,12 @@ func (s *Server) findPending(r *http.Request, up upstream.Upstream, state string
 // completeSignIn turns a fresh identity into a browser session and an authorization
 // code, if it is allowed. Of anybody else nothing is kept.
 func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, p *storage.Pending, id identity.Identity) {
+	if g := s.byResource[p.Request.Resource]; g != nil && !g.cfg.Policy.Allows(id) {
+		if err := s.updateKnown(r.Context(), id); err != nil {
+			s.showProblem(w, r, problemStore.withCause(err).withFlow(p.Flow))
+			return
+		}
+	}
 	if !s.admits(w, r, p.Flow, p.Request, id) {
 		return
 	}
@@ -110,6 +117,22 @@ func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, p *stora
 	s.log.Info("signed in", "flow", p.Flow, "subject", id.Subject(),
 		"client_id", p.Request.ClientID, "resource", p.Request.Resource)
 	s.sendCode(w, r, p.Flow, p.Request, id)
+}
+
+// updateKnown keeps the fresh facts of a person who is refused, if we know them:
+// somebody who left the organization and signs in again would otherwise go on with
+// an older grant and the facts of back then. Strangers leave nothing behind.
+func (s *Server) updateKnown(ctx context.Context, id identity.Identity) error {
+	switch _, err := s.st.store.Account(ctx, id.Subject()); {
+	case errors.Is(err, storage.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("read account: %w", err)
+	}
+	if err := s.st.saveAccount(ctx, id); err != nil {
+		return fmt.Errorf("save account: %w", err)
+	}
+	return nil
 }
 
 // keepSignIn stores what was learnt from a sign-in that is allowed.
