@@ -52,7 +52,7 @@ func checkPort(port int, hosts []string) error {
 	}
 	return fmt.Errorf("%s is taken by another program (or not allowed).\n"+
 		"Stop that program, or choose another port for the gateway:\n\n"+
-		"    ./xcaddy.sh demo -port %d\n    %s=%d ./xcaddy.sh demo\n",
+		"    ./xcaddy.sh demo -port %d\n    %s=%d ./xcaddy.sh demo",
 		addr, suggestPort(port, hosts), envPort, suggestPort(port, hosts))
 }
 
