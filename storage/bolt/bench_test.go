@@ -4,6 +4,7 @@ package bolt
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -31,6 +32,10 @@ func BenchmarkVerbs(b *testing.B) {
 	if err := s.SaveAccount(ctx, account); err != nil {
 		b.Fatal(err)
 	}
+	session := storagetest.NewSession(issuer, "cookie", now)
+	if err := s.CreateSession(ctx, session); err != nil {
+		b.Fatal(err)
+	}
 	var serial atomic.Int64
 	fresh := func() string { return fmt.Sprint(serial.Add(1)) }
 	verbs := []struct {
@@ -53,6 +58,18 @@ func BenchmarkVerbs(b *testing.B) {
 		}},
 		{"CreateGrant", func() error { return s.CreateGrant(ctx, storagetest.NewGrant(issuer, fresh(), now)) }},
 		{"CreateGrant+RedeemCode+RotateRefresh", func() error { return signIn(ctx, s, fresh(), now) }},
+		{"RememberOnce", func() error { return s.RememberOnce(ctx, issuer, sha256.Sum256([]byte(fresh())), time.Hour) }},
+		{"CreateSession", func() error { return s.CreateSession(ctx, storagetest.NewSession(issuer, fresh(), now)) }},
+		{"TouchSession again", func() error { return s.TouchSession(ctx, issuer, session.ID, time.Hour) }},
+		{"CreateGrant+DeleteClient", func() error {
+			g := storagetest.NewGrant(issuer, fresh(), now)
+			g.ClientID = g.ID
+			if err := s.CreateGrant(ctx, g); err != nil {
+				return err
+			}
+			_, err := s.DeleteClient(ctx, issuer, g.ID)
+			return err
+		}},
 		{"RevokeGrant of none", func() error { return s.RevokeGrant(ctx, issuer, "none") }},
 		{"KeepClient again", func() error { return s.KeepClient(ctx, issuer, "client") }},
 	}

@@ -182,9 +182,14 @@ func TestCallsThatChangeNothingWriteNothing(t *testing.T) {
 		return err
 	}
 	_, err := s.RedeemCode(t.Context(), issuer, id, redemption)
-	if err := errors.Join(err, repeat(), s.KeepClient(t.Context(), issuer, id)); err != nil {
+	session := storagetest.NewSession(issuer, id, clock.Now())
+	if err := errors.Join(
+		err, repeat(), s.KeepClient(t.Context(), issuer, id),
+		s.CreateSession(t.Context(), session), s.RememberOnce(t.Context(), issuer, storage.Hash{1}, time.Minute),
+	); err != nil {
 		t.Fatal(err)
 	}
+	clock.Advance(50 * time.Second)
 	before, _ := os.ReadFile(path)
 	for name, verb := range map[string]func() error{
 		"rotate an unknown grant": func() error { _, err := s.RotateRefresh(t.Context(), issuer, "x", storage.Rotation{}); return err },
@@ -194,12 +199,23 @@ func TestCallsThatChangeNothingWriteNothing(t *testing.T) {
 		"keep an unknown client":  func() error { return s.KeepClient(t.Context(), issuer, "x") },
 		"create a taken client":   func() error { return s.CreateClient(t.Context(), storagetest.NewClient(issuer, id, clock.Now())) },
 		"create a taken grant":    func() error { return s.CreateGrant(t.Context(), storagetest.NewGrant(issuer, id, clock.Now())) },
+		"create a taken session":  func() error { return s.CreateSession(t.Context(), session) },
+		"touch an unknown session": func() error {
+			return s.TouchSession(t.Context(), issuer, storage.Hash{}, time.Hour)
+		},
+		"use an id again":         func() error { return s.RememberOnce(t.Context(), issuer, storage.Hash{1}, time.Hour) },
+		"use an id without a ttl": func() error { return s.RememberOnce(t.Context(), issuer, storage.Hash{2}, 0) },
 	} {
 		if err := verb(); !outcome(err) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := errors.Join(repeat(), s.RevokeGrant(t.Context(), issuer, "x"), s.KeepClient(t.Context(), issuer, id)); err != nil {
+	_, err = s.DeleteClient(t.Context(), issuer, "x")
+	if err := errors.Join(
+		err, repeat(), s.RevokeGrant(t.Context(), issuer, "x"), s.KeepClient(t.Context(), issuer, id),
+		s.TouchSession(t.Context(), issuer, session.ID, time.Hour), s.DeleteSession(t.Context(), issuer, storage.Hash{}),
+		s.DeleteConsents(t.Context(), issuer, "x"),
+	); err != nil {
 		t.Error(err)
 	}
 	if n, err := s.Sweep(t.Context()); n != 0 || err != nil {

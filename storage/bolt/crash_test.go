@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"math/rand"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,7 +42,11 @@ func crashSteps(s *Store, id string, now time.Time) []func(context.Context) erro
 			_, err := s.TakePending(ctx, issuer, sha256.Sum256([]byte(id)))
 			return err
 		},
-		func(ctx context.Context) error { return s.CreateGrant(ctx, storagetest.NewGrant(issuer, id, now)) },
+		func(ctx context.Context) error {
+			g := storagetest.NewGrant(issuer, id, now)
+			g.ClientID = id
+			return s.CreateGrant(ctx, g)
+		},
 		func(ctx context.Context) error {
 			_, err := s.RedeemCode(ctx, issuer, id, crashRedemption(id))
 			return err
@@ -55,7 +60,35 @@ func crashSteps(s *Store, id string, now time.Time) []func(context.Context) erro
 			return err
 		})
 	}
-	return append(steps, func(ctx context.Context) error { return s.RevokeGrant(ctx, issuer, id) })
+	return append(steps,
+		func(ctx context.Context) error {
+			return s.CreateSession(ctx, storagetest.NewSession(issuer, id, now))
+		},
+		func(ctx context.Context) error {
+			return s.TouchSession(ctx, issuer, sha256.Sum256([]byte(id)), 2*time.Hour)
+		},
+		func(ctx context.Context) error {
+			return s.SaveConsent(ctx, storagetest.NewConsent(issuer, id, id, now))
+		},
+		func(ctx context.Context) error {
+			return s.RememberOnce(ctx, issuer, sha256.Sum256([]byte(id)), time.Hour)
+		},
+		func(ctx context.Context) error { return s.DeleteSession(ctx, issuer, sha256.Sum256([]byte(id))) },
+		func(ctx context.Context) error { return s.DeleteConsents(ctx, issuer, id) },
+		func(ctx context.Context) error { return crashEnd(ctx, s, id) },
+	)
+}
+
+// crashEnd ends a grant: one in two by deleting its client.
+func crashEnd(ctx context.Context, s *Store, id string) error {
+	if !leaves(id) {
+		return s.RevokeGrant(ctx, issuer, id)
+	}
+	named, err := s.DeleteClient(ctx, issuer, id)
+	if err == nil && !slices.Equal(named, []string{id}) {
+		return fmt.Errorf("deleting the client named %q", named)
+	}
+	return err
 }
 
 // Names of the steps, by their index.
@@ -66,11 +99,22 @@ const (
 	stepGrant
 	stepRedeemed
 	stepKept
-	stepRevoked = stepKept + crashRotates + 1
+	stepRotated  = stepKept + crashRotates
+	stepSession  = stepRotated + 1
+	stepTouched  = stepRotated + 2
+	stepConsent  = stepRotated + 3
+	stepUsed     = stepRotated + 4
+	stepSignOut  = stepRotated + 5
+	stepAskAgain = stepRotated + 6
+	stepRevoked  = stepRotated + 7
 )
 
 // stays says whether the grant of a sign-in is left alone at the end.
 func stays(id string) bool { return id[len(id)-1]%2 == 0 }
+
+// leaves says whether the client of a sign-in is deleted at the end, and the grant
+// with it.
+func leaves(id string) bool { return id[len(id)-1]%4 == 1 }
 
 func crashSecret(id string, generation int) storage.Hash {
 	return sha256.Sum256(fmt.Append(nil, id, generation))
@@ -232,7 +276,7 @@ func checkSignIn(t *testing.T, s *Store, now time.Time, id string, last int) {
 		return err == nil
 	}
 	c, err := s.Client(ctx, issuer, id)
-	expect("client is there", there(err), func(step int) bool { return step >= stepClient })
+	expect("client is there", there(err), func(step int) bool { return step >= stepClient && !(leaves(id) && step >= stepRevoked) })
 	if err == nil {
 		expect("client is kept", !c.Unused(), func(step int) bool { return step >= stepKept })
 	}
@@ -243,6 +287,18 @@ func checkSignIn(t *testing.T, s *Store, now time.Time, id string, last int) {
 	if err == nil {
 		expect("grant is live", g.Live(), func(step int) bool { return step >= stepRedeemed })
 		checkFamily(t, s, g, r)
+	}
+	session, err := s.Session(ctx, issuer, sha256.Sum256([]byte(id)))
+	expect("session is there", there(err), func(step int) bool { return step >= stepSession && step < stepSignOut })
+	if err == nil {
+		expect("session is touched", session.IdleAt.Sub(now) == 2*time.Hour, func(step int) bool { return step >= stepTouched })
+	}
+	_, err = s.Consent(ctx, issuer, sha256.Sum256([]byte(id)))
+	expect("consent is there", there(err), func(step int) bool { return step >= stepConsent && step < stepAskAgain })
+	if last >= stepUsed { // asking is using
+		if err := s.RememberOnce(ctx, issuer, sha256.Sum256([]byte(id)), time.Hour); !errors.Is(err, storage.ErrExists) {
+			t.Errorf("%s after step %d: an id could be used again: %v", id, last, err)
+		}
 	}
 }
 

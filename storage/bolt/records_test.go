@@ -36,7 +36,8 @@ func TestFieldsOfANewerVersionAreKept(t *testing.T) {
 	fill(t, s, clock.Now(), 1, "")
 	const id = "0aa"
 	ctx := t.Context()
-	if err := s.SaveAccount(ctx, &storage.Account{Subject: id}); err != nil {
+	session, consent := storagetest.NewSession(issuer, id, clock.Now()), storagetest.NewConsent(issuer, id, "github:1", clock.Now())
+	if err := errors.Join(s.SaveAccount(ctx, &storage.Account{Subject: id}), s.CreateSession(ctx, session), s.SaveConsent(ctx, consent)); err != nil {
 		t.Fatal(err)
 	}
 	places := map[string]struct {
@@ -44,6 +45,7 @@ func TestFieldsOfANewerVersionAreKept(t *testing.T) {
 		k      key
 	}{
 		"client": {clients.bucket, keyOf(issuer, id)}, "grant": {grants.bucket, keyOf(issuer, id)}, "account": {accounts.bucket, keyOf(id)},
+		"session": {sessions.bucket, sessions.key(session)}, "consent": {consents.bucket, consents.key(consent)},
 	}
 	future := []byte(`"future":{"of":"a newer version"}`)
 	for _, place := range places {
@@ -53,7 +55,10 @@ func TestFieldsOfANewerVersionAreKept(t *testing.T) {
 	redemption := storagetest.NewRedemption(id)
 	_, redeemErr := s.RedeemCode(ctx, issuer, id, redemption)
 	_, rotateErr := s.RotateRefresh(ctx, issuer, id, storage.Rotation{Presented: redemption.Refresh, Successor: storage.Hash{1}, TTL: time.Hour})
-	if err := errors.Join(redeemErr, rotateErr, s.KeepClient(ctx, issuer, id), s.SaveAccount(ctx, &storage.Account{Subject: id, CheckedAt: clock.Now()})); err != nil {
+	if err := errors.Join(
+		redeemErr, rotateErr, s.KeepClient(ctx, issuer, id), s.SaveAccount(ctx, &storage.Account{Subject: id, CheckedAt: clock.Now()}),
+		s.TouchSession(ctx, issuer, session.ID, 2*time.Hour), s.SaveConsent(ctx, consent),
+	); err != nil {
 		t.Fatal(err)
 	}
 	for name, place := range places {

@@ -78,6 +78,47 @@ func TestSweepSparesWhatWasExtendedOrKept(t *testing.T) {
 	checkFile(t, s)
 }
 
+func TestSweepOfSessionsConsentsAndUsedIDs(t *testing.T) {
+	t.Parallel()
+	s, clock := open(t, tempPath(t))
+	ctx, start := t.Context(), clock.Now()
+	idle, short := storagetest.NewSession(issuer, "idle", start), storagetest.NewSession(issuer, "short", start)
+	short.IdleAt, short.ExpiresAt = start.Add(100*time.Hour), start.Add(2*time.Hour) // ends at its absolute end
+	touched := storagetest.NewSession(issuer, "touched", start)
+	err := errors.Join(
+		s.CreateSession(ctx, idle), s.CreateSession(ctx, short), s.CreateSession(ctx, touched),
+		s.TouchSession(ctx, issuer, touched.ID, 3*time.Hour),
+		s.RememberOnce(ctx, issuer, storage.Hash{1}, 10*time.Minute),
+		s.SaveConsent(ctx, storagetest.NewConsent(issuer, "one", "github:1", start)),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		name string
+		at   time.Duration
+		want int
+	}{
+		{"nothing has expired", 10*time.Minute - 1, 0},
+		{"the used id", 10 * time.Minute, 1},
+		{"the idle session", time.Hour, 1},
+		{"the session with a short life", 2 * time.Hour, 1},
+		{"the touched one is spared", 3*time.Hour - 1, 0},
+		{"the touched one", 3 * time.Hour, 1},
+		{"the consent is spared", 30*24*time.Hour - 1, 0},
+		{"the consent", 30 * 24 * time.Hour, 1},
+	} {
+		clock.Advance(start.Add(step.at).Sub(clock.Now()))
+		if got, err := s.Sweep(ctx); err != nil || got != step.want {
+			t.Errorf("%s: swept %d, %v, want %d", step.name, got, err, step.want)
+		}
+		checkFile(t, s)
+	}
+	if n := count(t, s); n != 0 {
+		t.Errorf("%d records and entries are left", n)
+	}
+}
+
 // A flood left many records. Cleaning up after it must not hold up a sign-in:
 // no transaction of the sweeper is large, and others get their turn between.
 func TestSweepIsDoneInSmallSteps(t *testing.T) {
@@ -258,6 +299,36 @@ func TestIndexesFollowRecords(t *testing.T) {
 			return err
 		},
 		func(id string) error { return s.RevokeGrant(ctx, issuer, id) },
+		func(id string) error {
+			if rnd.Intn(4) > 0 { // or there would never be much to delete
+				return nil
+			}
+			_, err := s.DeleteClient(ctx, issuer, id)
+			return err
+		},
+		func(id string) error { // of one of the clients above
+			g := storagetest.NewGrant(issuer, fmt.Sprint(rnd.Intn(10)), clock.Now())
+			g.ClientID = id
+			return s.CreateGrant(ctx, g)
+		},
+		func(id string) error { return s.RememberOnce(ctx, issuer, storage.Hash{id[0]}, time.Minute) },
+		func(id string) error { return s.CreateSession(ctx, storagetest.NewSession(issuer, id, clock.Now())) },
+		func(id string) error {
+			session := storagetest.NewSession(issuer, id, clock.Now()).ID
+			return s.TouchSession(ctx, issuer, session, time.Duration(rnd.Intn(12))*time.Hour)
+		},
+		func(id string) error {
+			return s.DeleteSession(ctx, issuer, storagetest.NewSession(issuer, id, clock.Now()).ID)
+		},
+		func(id string) error {
+			return s.SaveConsent(ctx, storagetest.NewConsent(issuer, id, fmt.Sprint(rnd.Intn(3)), clock.Now()))
+		},
+		func(string) error {
+			if rnd.Intn(4) > 0 {
+				return nil
+			}
+			return s.DeleteConsents(ctx, issuer, fmt.Sprint(rnd.Intn(3)))
+		},
 		func(string) error { _, err := s.Sweep(ctx); return err },
 		func(string) error { clock.Advance(time.Duration(rnd.Intn(20)-5) * time.Second); return nil },
 		func(string) error {
@@ -268,7 +339,7 @@ func TestIndexesFollowRecords(t *testing.T) {
 		},
 	}
 	seen := map[error]int{}
-	for step := range 1500 {
+	for step := range 2500 {
 		err := verbs[rnd.Intn(len(verbs))](fmt.Sprint(rnd.Intn(10)))
 		if err != nil && !outcome(err) {
 			t.Fatalf("step %d: %v", step, err)
