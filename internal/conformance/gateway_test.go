@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conformance
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testidp"
+)
+
+// Backends by what they do with sessions. Revisions up to 2025-11-25 have them,
+// 2026-07-28 has none, and the SDK's server does either.
+const (
+	stateful  = "stateful"
+	stateless = "stateless"
+)
+
+// gateway is a Caddy with our module in front of one MCP server of each kind, at
+// the paths /stateful and /stateless.
+type gateway struct {
+	t *testing.T
+	// issuer is the origin of the gateway.
+	issuer string
+	// backends are the addresses of the MCP servers by their kind.
+	backends map[string]string
+	github   *testidp.Server
+	log      *logBuffer
+}
+
+// startGateway runs everything until the test ends. The fake GitHub approves its
+// only user at once.
+func startGateway(t *testing.T) *gateway {
+	t.Helper()
+	binary, err := caddyBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, dir := freePort(t), t.TempDir()
+	g := &gateway{
+		t: t, issuer: fmt.Sprintf("http://localhost:%d", port), github: testidp.Start(t),
+		backends: map[string]string{stateful: startServer(t, stateful), stateless: startServer(t, stateless)},
+	}
+	g.github.AddUser(testidp.Octocat())
+	g.github.SignIn(testidp.Octocat().ID)
+	g.github.SetRedirectURIs(g.issuer + "/callback/github")
+	caddyfile := filepath.Join(dir, "Caddyfile")
+	if err := os.WriteFile(caddyfile, []byte(g.caddyfile(port, filepath.Join(dir, "state.db"))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary, "run", "--adapter", "caddyfile", "--config", caddyfile)
+	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
+	g.log = startProcess(t, cmd, g.resource(stateful), http.StatusUnauthorized).log
+	return g
+}
+
+// caddyfile names no host: the suite's test against DNS rebinding sends a foreign
+// one, and the answer to that has to be ours and not Caddy's.
+func (g *gateway) caddyfile(port int, state string) string {
+	return fmt.Sprintf(`{
+	admin off
+	mcp_oauth {
+		storage bolt %s
+		github {
+			client_id %s
+			client_secret %s
+			base_url %s
+			api_url %s/api/v3
+		}
+		issuer %s
+		allow user:octocat
+	}
+}
+
+:%d {
+	bind 127.0.0.1
+	mcp_gateway /stateful %s
+	mcp_gateway /stateless %s
+}
+`, state, g.github.ClientID(), g.github.ClientSecret(), g.github.URL, g.github.URL, g.issuer,
+		port, g.backends[stateful], g.backends[stateless])
+}
+
+// resource is the URL of an MCP server at the gateway.
+func (g *gateway) resource(kind string) string { return g.issuer + "/" + kind }
+
+// startServer runs an MCP server until the test ends and returns its address.
+func startServer(t *testing.T, kind string) string {
+	t.Helper()
+	binary, err := serverBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+	cmd := exec.Command(binary, "-http", addr, "-stateless="+fmt.Sprint(kind == stateless))
+	// Without a session there is no stream to GET, and no session to name.
+	status := http.StatusBadRequest
+	if kind == stateless {
+		status = http.StatusMethodNotAllowed
+	}
+	startProcess(t, cmd, "http://"+addr, status)
+	return addr
+}
