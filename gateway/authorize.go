@@ -3,7 +3,6 @@
 package gateway
 
 import (
-	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -49,7 +48,7 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	}
 	if perr != nil {
 		state, _ := p.Get("state")
-		s.refuseAuthorization(w, r, redirect.uri, state, flow, perr)
+		s.refuseAuthorization(w, r, c, redirect.uri, state, flow, perr)
 		return
 	}
 	s.decide(w, r, c, consentRequest{Flow: flow, Request: storage.Authorization{
@@ -79,13 +78,9 @@ func (s *Server) identifyClient(w http.ResponseWriter, r *http.Request, p oauth.
 		s.showProblem(w, r, badRequestPage(perr))
 		return nil, redirectTarget{}, false
 	}
-	c, err := s.client(r.Context(), clientID)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		s.showProblem(w, r, problemUnknownClient)
-		return nil, redirectTarget{}, false
-	case err != nil:
-		s.showProblem(w, r, problemStore.withCause(err))
+	c, err := s.client(s.withSource(r), clientID)
+	if err != nil {
+		s.showProblem(w, r, clientProblem(err))
 		return nil, redirectTarget{}, false
 	}
 	target := redirectTarget{uri: redirectURI, given: redirectURI != ""}
@@ -137,11 +132,12 @@ func requestedScopes(scope string, offered []string) ([]string, *oauth.Error) {
 }
 
 // refuseAuthorization sends an error before anybody approved anything. A loopback
-// address is the user's own computer and gets a redirect; anywhere else the user
-// has not yet said that they trust it, so they get a page with a link (R5.8).
-func (s *Server) refuseAuthorization(w http.ResponseWriter, r *http.Request, redirectURI, state, flow string, e *oauth.Error) {
+// address is the user's own computer and gets a redirect, and so does a client that
+// the operator registered; anywhere else the user has not yet said that they trust
+// it, so they get a page with a link (R5.8).
+func (s *Server) refuseAuthorization(w http.ResponseWriter, r *http.Request, c *client, redirectURI, state, flow string, e *oauth.Error) {
 	target := s.errorResponse(redirectURI, state, e.Code, e.Description)
-	if kind, perr := oauth.ParseRedirectURI(redirectURI); perr == nil && kind == oauth.RedirectLoopback {
+	if c.mayRedirect(redirectURI) {
 		s.log.Info("authorization refused", "reason", e.Code, "flow", flow, "description", e.Description)
 		seeOther(w, target)
 		return

@@ -165,12 +165,12 @@ func (s *Server) admits(w http.ResponseWriter, r *http.Request, flow string, a s
 
 // sendCode ends a flow well: the browser takes an authorization code to the client.
 func (s *Server) sendCode(w http.ResponseWriter, r *http.Request, flow string, a storage.Authorization, id identity.Identity) {
-	code, err := s.issueCode(r.Context(), a, id)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		s.showProblem(w, r, problemUnknownClient.withFlow(flow))
+	if err := s.confirmClient(s.withSource(r), a); err != nil {
+		s.showProblem(w, r, clientProblem(err).withFlow(flow))
 		return
-	case err != nil:
+	}
+	code, err := s.issueCode(r.Context(), a, id)
+	if err != nil {
 		s.showProblem(w, r, problemStore.withCause(err).withFlow(flow))
 		return
 	}

@@ -30,7 +30,11 @@ type Config struct {
 	RefreshGrace    time.Duration
 
 	Registration Registration
-	Limits       Limits
+	// ClientDocuments are client ID metadata documents, Clients those that the
+	// operator wrote down.
+	ClientDocuments ClientDocuments
+	Clients         []PreregisteredClient
+	Limits          Limits
 
 	// ClientAddr is the address a request is attributed to for rate limits. Nil
 	// means the TCP peer.

@@ -5,7 +5,6 @@ package gateway
 import (
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -61,7 +60,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, c *client, 
 	scheme, _, _ := strings.Cut(req.Request.RedirectURI, ":")
 	err = web.WriteConsent(w, &web.Consent{
 		Action: pathConsent, Request: sealed, CSRF: ring.MAC(token.PurposeCSRF, browser, sealed),
-		ClientName:     c.Name,
+		ClientName: c.Name, ClientVerified: c.verified(), ClientHost: c.host,
 		RedirectScheme: strings.ToLower(scheme), RedirectHost: oauth.RedirectHost(req.Request.RedirectURI),
 		RedirectURI: req.Request.RedirectURI, RedirectKind: kind.String(),
 		ResourceName: g.cfg.Name, ResourceURL: g.resource, Scopes: req.Request.Scopes,
@@ -90,13 +89,9 @@ func (s *Server) serveConsent(w http.ResponseWriter, r *http.Request) {
 	}
 	// The client and the configuration may have changed since the page was
 	// shown: the decision is about what the page said (M-34).
-	c, err := s.client(r.Context(), req.Request.ClientID)
-	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		s.showProblem(w, r, problemUnknownClient.withFlow(req.Flow))
-		return
-	case err != nil:
-		s.showProblem(w, r, problemStore.withCause(err).withFlow(req.Flow))
+	c, err := s.client(s.withSource(r), req.Request.ClientID)
+	if err != nil {
+		s.showProblem(w, r, clientProblem(err).withFlow(req.Flow))
 		return
 	}
 	if !oauth.MatchRedirectURI(c.RedirectURIs, req.Request.RedirectURI) || s.byResource[req.Request.Resource] == nil ||
@@ -108,7 +103,7 @@ func (s *Server) serveConsent(w http.ResponseWriter, r *http.Request) {
 	case "approve":
 		s.approve(w, r, req, p)
 	case "deny":
-		s.denyConsent(w, r, req)
+		s.denyConsent(w, r, c, req)
 	default:
 		s.showProblem(w, r, badRequestPage(oauth.NewError(oauth.CodeInvalidRequest, "no decision")).withFlow(req.Flow))
 	}
@@ -160,15 +155,16 @@ func (s *Server) sameOrigin(r *http.Request) bool {
 }
 
 // denyConsent ends the flow. The address was shown to the user but not approved,
-// so only the user's own computer gets a redirect (R5.8).
-func (s *Server) denyConsent(w http.ResponseWriter, r *http.Request, req *consentRequest) {
+// so only the user's own computer, and what the operator registered, gets a
+// redirect (R5.8).
+func (s *Server) denyConsent(w http.ResponseWriter, r *http.Request, c *client, req *consentRequest) {
 	if err := s.forgetDenied(r, req); err != nil {
 		s.showProblem(w, r, problemStore.withCause(err).withFlow(req.Flow))
 		return
 	}
 	a := req.Request
 	target := s.errorResponse(a.RedirectURI, a.State, oauth.CodeAccessDenied, "the user declined")
-	if kind, perr := oauth.ParseRedirectURI(a.RedirectURI); perr == nil && kind == oauth.RedirectLoopback {
+	if c.mayRedirect(a.RedirectURI) {
 		s.log.Info("consent denied", "flow", req.Flow, "client_id", a.ClientID)
 		seeOther(w, target)
 		return

@@ -27,7 +27,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, c *client, req c
 	}
 	if p.none {
 		a := req.Request
-		s.refuseAuthorization(w, r, a.RedirectURI, a.State, req.Flow, promptNeeded(who, a.RedirectURI))
+		s.refuseAuthorization(w, r, c, a.RedirectURI, a.State, req.Flow, promptNeeded(who, a.RedirectURI))
 		return
 	}
 	if p.login {

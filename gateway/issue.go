@@ -16,12 +16,8 @@ import (
 // codeTTL is how long a client may take to redeem its code (R5.12).
 const codeTTL = 60 * time.Second
 
-// issueCode stores a grant that begins as a code. From here on the client counts
-// as used and is no longer collected.
+// issueCode stores a grant that begins as a code.
 func (s *Server) issueCode(ctx context.Context, a storage.Authorization, id identity.Identity) (string, error) {
-	if err := s.st.store.KeepClient(ctx, s.cfg.Issuer, a.ClientID); err != nil {
-		return "", fmt.Errorf("keep client: %w", err)
-	}
 	now := s.st.now()
 	grantID := token.NewGrantID()
 	code := s.st.ring.Load().NewCode(grantID)

@@ -94,6 +94,8 @@ func (s *Server) serverMetadata() *oauth.ServerMetadata {
 		Registration:       s.cfg.Registration.Mode != RegistrationOff,
 		Revocation:         true,
 		Introspection:      true,
+		ClientIDDocuments:  s.cfg.ClientDocuments.Enabled,
+		PrivateKeyJWT:      s.anyAssertions(),
 		ProtectedResources: resources,
 	})
 }

@@ -28,6 +28,8 @@ type Server struct {
 	guards     map[string]*Guard
 	byResource map[string]*Guard
 	documents  map[string][]byte
+	// configured are the clients of the configuration, by id.
+	configured map[string]*client
 	endpoints  map[string]endpoint
 
 	limitRegistrations, limitAuthorizations, limitTokens *limiter.Limiter
@@ -74,6 +76,9 @@ func New(st *State, cfg Config) (*Server, error) {
 		for _, p := range append([]string{res.Path}, res.Also...) {
 			s.byResource[resourceURL(cfg.Issuer, p)] = g
 		}
+	}
+	if s.configured, err = newConfiguredClients(cfg.Issuer, cfg.Clients); err != nil {
+		return nil, err
 	}
 	if s.documents, err = s.metadataDocuments(); err != nil {
 		return nil, err

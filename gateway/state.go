@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/fetch"
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 	"github.com/caddy-mcp/caddy-mcp-oauth/token"
 )
@@ -22,6 +23,7 @@ type State struct {
 	live     *liveTable
 	streams  *streamTable
 	limiters limiterSet
+	remote   *remoteClients
 	now      func() time.Time
 	log      *slog.Logger
 }
@@ -31,6 +33,9 @@ type Options struct {
 	Store  storage.Store
 	Ring   *token.Ring
 	Logger *slog.Logger
+	// Fetch gets what clients publish. Nil means one that reaches public addresses
+	// only; tests give their own.
+	Fetch *fetch.Client
 	// Now is the clock. Nil means time.Now.
 	Now func() time.Time
 }
@@ -47,6 +52,7 @@ func NewState(o Options) *State {
 		store:   o.Store,
 		live:    newLiveTable(o.Store),
 		streams: newStreamTable(),
+		remote:  newRemoteClients(o.Fetch, o.Now),
 		now:     o.Now,
 		log:     o.Logger,
 	}

@@ -80,27 +80,41 @@ func (s *Server) storeError(verb string, err error) *oauth.Error {
 	return unavailable()
 }
 
-// authenticateClient finds the client and checks its secret (R7.3). A client we
-// do not know is invalid_client, which makes SDKs register again (R4.22).
+// authenticateClient finds the client and has it prove who it is, in the way it is
+// registered for (R7.3). A client we do not know is invalid_client, which makes
+// SDKs register again (R4.22).
 func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (*client, *oauth.Error) {
 	cred, perr := oauth.ParseClientCredentials(r.Header, p)
 	if perr != nil {
 		return nil, perr
 	}
-	c, err := s.client(r.Context(), cred.ID)
+	ctx := s.withSource(r)
+	c, err := s.client(ctx, cred.ID)
+	if err != nil {
+		return nil, s.clientRefused(cred.ID, err)
+	}
+	if perr := s.proveClient(ctx, c, cred); perr != nil {
+		return nil, perr
+	}
+	return c, nil
+}
+
+func (s *Server) proveClient(ctx context.Context, c *client, cred *oauth.ClientCredentials) *oauth.Error {
+	asserted := cred.Method == oauth.AuthPrivateKeyJWT
 	switch {
-	case errors.Is(err, storage.ErrNotFound):
-		return nil, oauth.NewError(oauth.CodeInvalidClient, "the client is not registered here, register again")
-	case err != nil:
-		return nil, s.storeError("client", err)
+	case asserted != (c.AuthMethod == oauth.AuthPrivateKeyJWT):
+		return oauth.NewError(oauth.CodeInvalidClient, "the client is registered for authentication with %s", c.AuthMethod)
+	case asserted:
+		return s.verifyAssertion(ctx, c, cred.Assertion)
+	case c.AuthMethod == oauth.AuthNone:
+		return nil
 	}
 	// A confidential client may send its secret either way: which one it
 	// registered for is often not what it does. Nor do all encode it in Basic.
-	if c.AuthMethod != oauth.AuthNone && !equalHash(token.Hash(cred.Secret), c.SecretHash) &&
-		!equalHash(token.Hash(cred.RawSecret), c.SecretHash) {
-		return nil, oauth.NewError(oauth.CodeInvalidClient, "the client secret is missing or wrong")
+	if !equalHash(token.Hash(cred.Secret), c.SecretHash) && !equalHash(token.Hash(cred.RawSecret), c.SecretHash) {
+		return oauth.NewError(oauth.CodeInvalidClient, "the client secret is missing or wrong")
 	}
-	return c, nil
+	return nil
 }
 
 // grantFor reads the grant a code or refresh token names. Whatever is wrong with

@@ -32,6 +32,11 @@ func (c *Config) validate() error {
 	default:
 		errs = append(errs, fmt.Errorf("registration: unknown mode %q", c.Registration.Mode))
 	}
+	for _, d := range c.ClientDocuments.Domains {
+		if !ValidDocumentDomain(d) {
+			errs = append(errs, fmt.Errorf("client_id_documents: %q is no host name in lower case", d))
+		}
+	}
 	return errors.Join(errs...)
 }
 

@@ -3,6 +3,7 @@
 package fetch
 
 import (
+	"context"
 	"errors"
 	"net/url"
 	"time"
@@ -14,35 +15,50 @@ import (
 // knock at somebody's door, or be kept busy waiting for servers that are slow on
 // purpose.
 const (
-	perHostPerMinute = 30
-	perMinute        = 300
-	concurrent       = 32
+	perSourcePerMinute = 60
+	perHostPerMinute   = 30
+	perMinute          = 300
+	concurrent         = 32
 )
 
-// Budget bounds the requests of several caches: per host, together, and at a
-// time.
+// Budget bounds the requests of several caches: per source that causes them, per
+// host that answers them, together, and at a time.
 type Budget struct {
-	host, total *limiter.Limiter
-	slots       chan struct{}
+	source, host, total *limiter.Limiter
+	slots               chan struct{}
 }
 
-// NewBudget makes a full one: 30 requests a minute per host, 300 in all, 32 at a
-// time. now is the clock; nil means time.Now.
+// NewBudget makes a full one: 60 requests a minute per source, 30 per host, 300 in
+// all, 32 at a time. now is the clock; nil means time.Now.
 func NewBudget(now func() time.Time) *Budget {
 	return &Budget{
-		host:  limiter.New(perHostPerMinute, time.Minute, now),
-		total: limiter.New(perMinute, time.Minute, now),
-		slots: make(chan struct{}, concurrent),
+		source: limiter.New(perSourcePerMinute, time.Minute, now),
+		host:   limiter.New(perHostPerMinute, time.Minute, now),
+		total:  limiter.New(perMinute, time.Minute, now),
+		slots:  make(chan struct{}, concurrent),
 	}
+}
+
+type sourceKey struct{}
+
+// WithSource says who causes the requests made under a context: a key for a
+// network address. One source cannot use up what is there for all.
+func WithSource(ctx context.Context, source string) context.Context {
+	return context.WithValue(ctx, sourceKey{}, source)
 }
 
 var errBudget = errors.New("too many requests for documents, try again later")
 
 // take takes one request, to be given back with release when it is over.
-func (b *Budget) take(rawURL string) error {
+func (b *Budget) take(ctx context.Context, rawURL string) error {
 	u, err := url.Parse(rawURL)
 	if err != nil {
 		return errBudget
+	}
+	if source, ok := ctx.Value(sourceKey{}).(string); ok {
+		if ok, _ := b.source.Allow(source); !ok {
+			return errBudget
+		}
 	}
 	if ok, _ := b.host.Allow(u.Hostname()); !ok {
 		return errBudget

@@ -141,7 +141,7 @@ func (c *Cache[T]) fetch(ctx context.Context, url string, key shardmap.Key) (*st
 			Err: fmt.Errorf("it failed %d times in a row, next try in %s", last.failures, last.until.Sub(now).Round(time.Second)),
 		}
 	}
-	if err := c.o.Budget.take(url); err != nil {
+	if err := c.o.Budget.take(ctx, url); err != nil {
 		return nil, transient(ReasonLimited, err)
 	}
 	defer c.o.Budget.release()
