@@ -66,6 +66,14 @@ type App struct {
 	// RegistrationToken is the initial access token of `token`. Write a
 	// placeholder.
 	RegistrationToken string `json:"registration_token,omitempty"`
+	// ClientIDDocuments says which clients may describe themselves at the URL that is
+	// their client id, as Claude Code, ChatGPT and VS Code do: `["on"]` (default) all
+	// of them, `["off"]` none, or the hosts whose documents are accepted, such as
+	// `["claude.ai", "chatgpt.com"]`, without their subdomains. Documents are fetched
+	// from public addresses over https.
+	ClientIDDocuments []string `json:"client_id_documents,omitempty"`
+	// Clients are MCP clients registered by hand.
+	Clients []Client `json:"clients,omitempty"`
 	// Limit bounds what one source may do.
 	Limit *Limit `json:"limit,omitempty"`
 

@@ -42,6 +42,15 @@ func init() { httpcaddyfile.RegisterGlobalOption(appName, parseGlobalOption) }
 //		refresh_token_ttl <duration>
 //		refresh_grace     <duration>
 //		registration      open|off|token <placeholder>
+//		client_id_documents on|off|<domain...>
+//		client <id> {
+//			name         <text>
+//			secret       <placeholder>
+//			redirect_uri <uri...>
+//			grant        authorization_code [refresh_token]
+//			jwks         <json>|<placeholder>
+//			jwks_uri     <url>
+//		}
 //		limit             registrations|authorizations|tokens <n>/<duration>|off
 //	}
 //
@@ -72,6 +81,9 @@ func (a *App) options() optionSet {
 		"refresh_grace":     a.parseRefreshGrace,
 		"registration":      a.parseRegistration,
 		"limit":             a.parseLimit,
+
+		"client_id_documents": a.parseDocuments,
+		"client":              a.parseClient,
 	}
 	for _, kind := range guestNames(upstreamNamespace) {
 		set[kind] = a.parseUpstream

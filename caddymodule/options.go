@@ -68,7 +68,7 @@ func located(d *caddyfile.Dispenser, err error) error {
 // notBuilt are options of the documented syntax that this version does not have.
 // They are refused by name: ignoring one would promise what is not kept.
 var notBuilt = []string{
-	"oidc", "client_id_documents", "client", "recheck_upstream", "upstream_outage", "max_staleness",
+	"oidc", "recheck_upstream", "upstream_outage", "max_staleness",
 	"forward_upstream_token",
 }
 

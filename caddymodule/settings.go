@@ -37,6 +37,8 @@ type settings struct {
 	grace        time.Duration
 	registration gateway.Registration
 	limits       gateway.Limits
+	documents    gateway.ClientDocuments
+	clients      []gateway.PreregisteredClient
 }
 
 func (a *App) settle() (settings, error) {
@@ -49,7 +51,7 @@ func (a *App) settle() (settings, error) {
 		s.grace = time.Duration(*a.RefreshGrace)
 	}
 	errs := []error{checkLifetimes(s)}
-	for _, step := range []func(*settings) error{a.settleIssuer, a.settleKeys, a.settleRegistration, a.settleLimits} {
+	for _, step := range []func(*settings) error{a.settleIssuer, a.settleKeys, a.settleRegistration, a.settleLimits, a.settleClients} {
 		errs = append(errs, step(&s))
 	}
 	return s, errors.Join(errs...)

@@ -152,6 +152,8 @@ func (a *App) complete(state *gateway.State, sites []*site, ups []upstream.Upstr
 			RefreshTokenTTL: a.settings.refreshTTL,
 			RefreshGrace:    a.settings.grace,
 			Registration:    a.settings.registration,
+			ClientDocuments: a.settings.documents,
+			Clients:         a.settings.clients,
 			Limits:          a.settings.limits,
 			ClientAddr:      clientAddr,
 			Logger:          a.logger,
