@@ -56,6 +56,8 @@ func TestDeletingAClientBelievesTheRecord(t *testing.T) {
 	}
 	checkFile(t, s)
 	wantNamed(t, s, "theirs", "of theirs")
+	listed(t, s, "nobody", "of nobody")
+	wantNamed(t, s, "nobody")
 	if n := count(t, s); n != 0 {
 		t.Errorf("%d records and entries are left", n)
 	}
