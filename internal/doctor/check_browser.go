@@ -33,6 +33,8 @@ func preflightCheck(o *observation) Check {
 		// Foreign pages are kept out on purpose (R10.25), as the gateway does.
 		return pass(checkPreflight, "web pages of its own origin may call the server; those of others, as in the direct mode of MCP Inspector, "+
 			"only if `allowed_origins` names them")
+	case !o.first().ok(http.StatusUnauthorized) && o.first().Status >= 300:
+		return skip(checkPreflight, "there is no MCP server to call")
 	case b.preflight.ok(http.StatusUnauthorized):
 		return fail(checkPreflight, "a browser's preflight is asked for a token, which it never has",
 			"Answer OPTIONS before any authentication.", evidence...).affecting(inspector)

@@ -30,7 +30,7 @@ func unauthenticatedCheck(o *observation) Check {
 	case e.Status >= 200 && e.Status < 300:
 		return fail(checkUnauthenticated, "the server lets everybody in, or answers the first request before it looks for a token", mendGuard, both...)
 	case e.redirect() && keepsMethod(e):
-		return warn(checkUnauthenticated, "the server redirects", "Give people the URL it redirects to.", both...)
+		return warn(checkUnauthenticated, "the server redirects", "Give people the URL it redirects to, and examine that one.", both...)
 	case e.redirect():
 		return fail(checkUnauthenticated, "the server redirects to another origin, or so that a POST becomes a GET",
 			"Answer 401 at the URL itself; sign-in pages are for /authorize. If the redirect only changes the URL, give people the new one.", both...)
@@ -64,6 +64,9 @@ func methodsCheck(o *observation) Check {
 	case slices.ContainsFunc(bad, func(e *Exchange) bool { return e.Err == nil && e.Status >= 200 && e.Status < 300 }):
 		return fail(checkMethods, "a request without a token is let in", mendGuard, seen(bad...)...).affecting(affected...)
 	}
+	if !o.first().ok(http.StatusUnauthorized) {
+		return skip(checkMethods, "not even POST asks for a token")
+	}
 	return warn(checkMethods, "not every method gets 401 and WWW-Authenticate", mendGuard, seen(bad...)...).affecting(affected...)
 }
 
@@ -76,6 +79,8 @@ func badTokenCheck(o *observation) Check {
 		return pass(checkBadToken, "a bad token gets 401 and invalid_token")
 	case e.ok(http.StatusUnauthorized):
 		return warn(checkBadToken, "a bad token gets 401, but not invalid_token", mend, e.header("WWW-Authenticate"))
+	case !o.first().ok(http.StatusUnauthorized) && e.Status == o.first().Status:
+		return skip(checkBadToken, "nothing here asks for a token")
 	case e.firewall():
 		return fail(checkBadToken, "something in front of the server refuses a request with Authorization", mendFirewall, e.String())
 	case e.Err == nil && e.Status >= 200 && e.Status < 300:
@@ -109,6 +114,8 @@ func challengeCheck(o *observation) Check {
 	list, err := parseChallenges(values)
 	c, ok := bearer(list)
 	switch {
+	case !o.first().ok(http.StatusUnauthorized):
+		return skip(checkChallenge, "nothing here asks for a token")
 	case len(values) == 0:
 		return fail(checkChallenge, "there is no WWW-Authenticate header", mend, evidence)
 	case err != nil:
@@ -137,8 +144,10 @@ func challengeURLCheck(o *observation) Check {
 	switch {
 	case address == "":
 		return skip(checkChallengeURL, "there is no resource_metadata")
-	case address == want:
+	case o.target.inserted(address) && (o.named.readable() || o.named == o.resource):
 		return pass(checkChallengeURL, "it is the path-inserted address")
+	case o.target.inserted(address):
+		return fail(checkChallengeURL, "there is nothing to read at the address in the challenge", mendMetadata, o.named.String())
 	case !sameOrigin(address, o.target.URL):
 		return fail(checkChallengeURL, "resource_metadata is at another origin",
 			"It must be "+want+". Behind a proxy, set `issuer` to the public URL.", evidence)

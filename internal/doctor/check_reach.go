@@ -55,7 +55,7 @@ func tlsProblem(err error) string {
 		return "the certificate is for another name"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "the certificate has expired or is not valid yet, or a clock is wrong"
-	case errors.As(err, &record):
+	case errors.As(err, &record), err != nil && strings.Contains(err.Error(), "HTTP response to HTTPS client"):
 		return "the port speaks something else than TLS, for example plain http"
 	case errors.As(err, &invalid), errors.As(err, &verify):
 		return "the certificate is not acceptable"

@@ -81,12 +81,17 @@ func resourceCheck(o *observation) Check {
 	got := d.str("resource")
 	evidence := d.String() + ", resource " + printable(got)
 	switch {
+	case o.target.Path == "" && got == o.target.URL || o.target.Path == "/" && got == o.target.Origin:
+		c := pass(checkResource, "resource is the origin")
+		c.Evidence, c.Mend = []string{evidence}, "Put the server at a path, such as "+o.target.Origin+"/mcp. At the root of a host, clients disagree about the slash: "+
+			"a challenge that names a document whose resource ends in one suits them all."
+		return c
 	case got == o.target.URL:
 		return pass(checkResource, "resource is the URL, byte for byte")
 	case got == "":
 		return fail(checkResource, "the metadata has no resource", "Add it: "+printable(o.target.URL), evidence)
 	case sameResource(o.target, got, false):
-		return fail(checkResource, "resource differs from the URL you typed in its form: slash, case, port or query",
+		return warn(checkResource, "resource differs from the URL you typed in its form: slash, case, port or query",
 			"Give people the URL "+printable(got)+", or serve metadata for both forms.", evidence)
 	case strings.HasPrefix(got, "http://") && o.target.https():
 		return fail(checkResource, "resource is http where the URL is https: the server does not know that TLS ends in front of it",

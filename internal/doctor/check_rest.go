@@ -18,6 +18,8 @@ func wellKnownCheck(o *observation) Check {
 				affecting(inspector, tsSDK1, tsSDK2, goSDK)
 		case e.redirect():
 			return fail(checkWellKnown, "an unused well-known address redirects", mend, e.String()).affecting(claudeHosted)
+		case len(e.Hops) > 0 && e.Status != http.StatusOK:
+			return warn(checkWellKnown, "an unused well-known address redirects before it says that there is nothing", mend, e.String())
 		case e.Status == http.StatusOK && !d.readable():
 			return fail(checkWellKnown, "an unused well-known address answers 200 with "+d.unusable, mend, e.String()).
 				affecting(claudeHosted, tsSDK1, tsSDK2)

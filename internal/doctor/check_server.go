@@ -42,6 +42,11 @@ func withServer(o *observation, id string, check func(*document) Check) Check {
 
 func serverFormCheck(o *observation) Check {
 	return withServer(o, checkServerForm, func(d *document) Check {
+		for _, name := range []string{"issuer", "authorization_endpoint", "token_endpoint", "response_types_supported"} {
+			if !d.has(name) {
+				return fail(checkServerForm, "the metadata lacks "+name+", which RFC 8414 §2 requires", "Add it.", d.String())
+			}
+		}
 		if types := d.list("response_types_supported"); !slices.Contains(types, "code") {
 			return fail(checkServerForm, "response_types_supported does not list code", `Add "response_types_supported": ["code"].`, d.String()).
 				affecting(tsSDK1, tsSDK2)
@@ -125,7 +130,7 @@ func authMethodsCheck(o *observation) Check {
 		case len(methods) == 0:
 			return warn(checkAuthMethods, "the metadata does not say how clients authenticate, which means with a secret", mend, d.String())
 		case !slices.Contains(methods, "none"):
-			return warn(checkAuthMethods, "clients without a secret are not accepted", mend, excerpt(d, "token_endpoint_auth_methods_supported"))
+			return fail(checkAuthMethods, "clients without a secret are not accepted", mend, excerpt(d, "token_endpoint_auth_methods_supported"))
 		case !slices.Contains(methods, "client_secret_basic") && !slices.Contains(methods, "client_secret_post"):
 			return warn(checkAuthMethods, "clients with a secret are not accepted",
 				"Accept client_secret_basic and client_secret_post too.", excerpt(d, "token_endpoint_auth_methods_supported")).affecting(secretKeeper)

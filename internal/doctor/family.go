@@ -73,7 +73,7 @@ var families = []family{
 	{
 		id: claudeHosted, name: "Claude (claude.ai, Desktop, mobile)", hosted: true, read: parsedReading,
 		challengePath: true, namedOnly: true, resource: sameResource, mismatchFatal: true, needsMetadata: true, serversFatal: true,
-		documents: true, needsNotFound: true,
+		documents: true, guesses: true, needsNotFound: true,
 	},
 	typescript(family{id: claudeCode, name: "Claude Code", documents: true}),
 	{

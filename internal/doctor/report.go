@@ -109,19 +109,19 @@ func Run(ctx context.Context, address string, opts Options) (*Report, error) {
 }
 
 // newReport judges an observation. A check that ends some client's discovery has
-// failed, however it looks by itself.
+// failed, however it looks by itself; only that hosted clients cannot reach a
+// private address remains a warning.
 func newReport(o *observation) *Report {
 	r := &Report{URL: o.target.URL, Time: o.now.UTC(), Checks: checkAll(o), Clients: walkAll(o)}
 	for i := range r.Checks {
 		c := &r.Checks[i]
-		for j := range r.Clients {
-			v := &r.Clients[j]
-			blocked := slices.ContainsFunc(v.Blockers, func(b Blocker) bool { return b.Check == c.ID })
-			noted := slices.ContainsFunc(v.Notes, func(b Blocker) bool { return b.Check == c.ID })
-			if blocked {
-				c.Status = Fail
+		for _, v := range r.Clients {
+			if why := reason(v.Blockers, c.ID); why != "" {
+				c.broken(v, why)
+			} else if why := reason(v.Notes, c.ID); why == "" || c.Status == Pass || c.Status == Skip {
+				continue
 			}
-			if (blocked || noted && c.Status != Pass && c.Status != Skip) && !slices.Contains(c.Affects, v.ID) {
+			if !slices.Contains(c.Affects, v.ID) {
 				c.Affects = append(c.Affects, v.ID)
 			}
 		}
@@ -131,4 +131,29 @@ func newReport(o *observation) *Report {
 		r.Clients[i].Works = len(r.Clients[i].Blockers) == 0
 	}
 	return r
+}
+
+// reason is what a list says of a check, "" if nothing.
+func reason(list []Blocker, check string) string {
+	for _, b := range list {
+		if b.Check == check {
+			return b.Why
+		}
+	}
+	return ""
+}
+
+// broken makes it a failed check because of a client. What was right in itself,
+// and yet is not for everybody, then says for whom.
+func (c *Check) broken(v Verdict, why string) {
+	if c.Status == Pass || c.Status == Skip {
+		c.Summary += ", which not every client accepts"
+		c.Evidence = append(c.Evidence, v.Name+": "+why)
+		if c.Mend == "" {
+			c.Mend = "Give people a URL of which everything else here is right as well, or mend what the client stumbles over."
+		}
+	}
+	if c.ID != checkAddress { // a server at home is no mistake
+		c.Status = Fail
+	}
 }

@@ -13,10 +13,14 @@ import (
 
 // exactBytes is RFC 9728 §3.3 to the letter: the Go SDK's rule.
 func exactBytes(t Target, resource string, root bool) bool {
-	if root {
-		return resource == t.Origin
+	if !root {
+		return resource == t.URL
 	}
-	return resource == t.URL
+	want := t.Origin
+	if t.parsed.RawQuery != "" {
+		want += "?" + t.parsed.RawQuery // it only takes the path away
+	}
+	return resource == want
 }
 
 // exactPath compares scheme, host and path, slash included, whatever the

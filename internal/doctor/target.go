@@ -74,6 +74,14 @@ func (t Target) insert(prefix string) string {
 	return t.Origin + prefix + t.Path
 }
 
+// inserted reports whether an address is the path-inserted one. At the root, the
+// slash of the path may have stayed.
+func (t Target) inserted(address string) bool {
+	want := normalised(t.insert(wellKnownResource))
+	got := normalised(address)
+	return got == want || (t.Path == "" || t.Path == "/") && got == want+"/"
+}
+
 // otherSlash is the same address with or without its trailing slash; "" where
 // there is no path to speak of.
 func (t Target) otherSlash() (Target, bool) {

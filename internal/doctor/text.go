@@ -37,16 +37,12 @@ func (r *Report) WriteText(w io.Writer) error {
 }
 
 func (c Check) write(b *strings.Builder) {
-	fmt.Fprintf(b, "  %-4s  %s: %s\n", statusWord[c.Status], c.ID, c.Summary)
+	wrapped(b, fmt.Sprintf("  %-4s  ", statusWord[c.Status]), c.ID+": "+c.Summary)
 	if c.Status == Pass || c.Status == Skip {
 		return
 	}
 	if len(c.Affects) > 0 {
-		names := make([]string, len(c.Affects))
-		for i, id := range c.Affects {
-			names[i] = familyName(id)
-		}
-		indented(b, "affects", strings.Join(names, "; "))
+		indented(b, "affects", familyNames(c.Affects))
 	}
 	for _, e := range c.Evidence {
 		indented(b, "seen", e)
@@ -68,19 +64,36 @@ func (v Verdict) write(b *strings.Builder) {
 	}
 }
 
-// indented writes a labelled text, broken into lines.
+func familyNames(ids []string) string {
+	if len(ids) == len(families) {
+		return "every client"
+	}
+	names := make([]string, len(ids))
+	for i, id := range ids {
+		names[i] = familyName(id)
+	}
+	return strings.Join(names, "; ")
+}
+
+// indented writes a labelled text below a line.
 func indented(b *strings.Builder, label, text string) {
-	const left = 8
-	line := fmt.Sprintf("%*s%-8s", left, "", label+":")
+	wrapped(b, fmt.Sprintf("%8s%-9s", "", label+":"), text)
+}
+
+// wrapped writes a text behind a label, broken into lines that begin below its
+// first word.
+func wrapped(b *strings.Builder, label, text string) {
+	left := len(label)
+	line, empty := label, true
 	for word := range strings.FieldsSeq(text) {
-		if len(line)+1+len(word) > textWidth && strings.TrimSpace(line) != "" {
-			b.WriteString(strings.TrimRight(line, " ") + "\n")
-			line = strings.Repeat(" ", left+8)
+		if !empty && len(line)+1+len(word) > textWidth {
+			b.WriteString(line + "\n")
+			line, empty = strings.Repeat(" ", left), true
 		}
-		if !strings.HasSuffix(line, " ") {
+		if !empty {
 			line += " "
 		}
-		line += word
+		line, empty = line+word, false
 	}
 	b.WriteString(strings.TrimRight(line, " ") + "\n")
 }

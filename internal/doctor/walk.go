@@ -12,6 +12,9 @@ type walk struct {
 	f family
 	o *observation
 	v *Verdict
+	// cause is the check because of which the client goes on without protected
+	// resource metadata; "" if it has it.
+	cause string
 }
 
 // walkAll judges every family.

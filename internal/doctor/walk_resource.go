@@ -3,7 +3,7 @@
 package doctor
 
 import (
-	"net/http"
+	"errors"
 	"strings"
 )
 
@@ -14,55 +14,76 @@ type candidate struct {
 }
 
 // authorizationServer finds the protected resource metadata as the client does,
-// and returns the issuer it goes on with; "" where it is stuck.
+// and returns the issuer it goes on with.
 func (w *walk) authorizationServer() string {
 	for _, c := range w.resourceCandidates() {
 		if !c.readable() {
 			continue
 		}
 		if w.f.validates && len(c.rejected) > 0 {
-			w.copes(checkResourceForm, "it throws the document away, because of "+strings.Join(c.rejected, ", ")+
-				", and takes the origin for the authorization server")
-			return w.origin()
+			return w.withoutDocument(checkResourceForm, "it throws the document away, because of "+strings.Join(c.rejected, ", "))
 		}
 		resource := c.str("resource")
-		if !w.f.resource(w.o.target, resource, c.root) {
-			if w.f.mismatchFatal {
-				w.fails(checkResource, "it refuses metadata of another resource, "+printable(resource))
-				return w.firstServer(c)
-			}
-			w.copes(checkResource, "it ignores the document, which speaks of another resource, "+printable(resource))
-			continue
+		if w.f.resource(w.o.target, resource, c.root) {
+			return w.firstServer(c)
 		}
-		return w.firstServer(c)
+		check := checkResource
+		if c.root && !w.o.resource.readable() {
+			check = checkMetadata // there is nothing better to read
+		}
+		if w.f.mismatchFatal {
+			w.fails(check, "it refuses metadata of another resource, "+printable(resource))
+			return w.firstServer(c)
+		}
+		w.cause = check
+		w.copes(check, "it ignores the document, which speaks of another resource, "+printable(resource))
+	}
+	if w.cause == "" {
+		w.cause = checkMetadata
+		if w.o.resource.readable() {
+			w.cause = checkChallengeURL // it looked there only
+		}
 	}
 	if w.f.needsMetadata {
-		w.fails(checkMetadata, "without protected resource metadata it does not find the authorization server")
-		return w.origin()
+		w.fails(w.cause, "without protected resource metadata it does not find the authorization server")
 	}
-	w.copes(checkMetadata, "it takes the origin for the authorization server, as in the revision 2025-03-26")
+	return w.withoutDocument(w.cause, "it finds no metadata it can use")
+}
+
+// withoutDocument goes on as in the revision 2025-03-26. What fails from here on
+// fails because of cause.
+func (w *walk) withoutDocument(cause, why string) string {
+	w.cause = cause
+	w.copes(cause, why+", and takes the origin for the authorization server")
 	return w.origin()
 }
 
-// origin is the authorization server of the first revision: the host itself.
+// origin is the authorization server of the first revision: the host itself, in
+// the spelling of the client.
 func (w *walk) origin() string {
-	if w.f.validates && w.f.strictFetch { // the URL class writes the slash
-		return w.o.target.Origin + "/"
+	switch t := w.o.target; {
+	case w.f.read != nil && w.f.validates && w.f.strictFetch: // the URL class
+		return originOf(t.URL) + "/"
+	case w.f.id == goSDK && t.parsed.RawQuery != "":
+		return t.Origin + "?" + t.parsed.RawQuery
+	case w.f.id == goSDK:
+		return t.Origin
+	default:
+		return originOf(t.URL)
 	}
-	return w.o.target.Origin
 }
 
 func (w *walk) firstServer(c candidate) string {
 	list := c.list("authorization_servers")
-	if len(list) > 0 {
+	switch {
+	case len(list) > 0 && secureURL(list[0]):
 		return list[0]
-	}
-	if w.f.serversFatal {
+	case len(list) > 0 && w.f.id != goSDK: // which reads the next document
+		w.fails(checkServers, "it signs in at no authorization server over plain http")
+	case len(list) == 0 && w.f.serversFatal:
 		w.fails(checkServers, "the metadata names no authorization server")
-	} else {
-		w.copes(checkServers, "the metadata names no authorization server; it takes the origin")
 	}
-	return w.origin()
+	return w.withoutDocument(checkServers, "the metadata names no authorization server it can use")
 }
 
 // resourceCandidates are the documents the client reads, in its order.
@@ -80,17 +101,19 @@ func (w *walk) resourceCandidates() []candidate {
 	if w.f.challengeOrigin && !sameOrigin(address, o.target.URL) {
 		w.fails(checkChallengeURL, "it reads metadata of the server's own origin only")
 	}
-	if w.f.challengePath && address != o.resource.URL {
+	if w.f.challengePath && !o.target.inserted(address) {
 		w.fails(checkChallengeURL, "the challenge must name the metadata of exactly this path")
 	}
 	d := o.documentAt(address)
-	if d == nil || !d.readable() {
-		if d != nil && d.Err == nil && d.Status >= http.StatusInternalServerError {
-			w.copes(checkMetadata, "the address in the challenge answers with an error")
-		}
+	switch {
+	case d == nil || d.readable() || d.URL == o.resource.URL:
+	case w.f.id == tsSDK2 && d.Err != nil && !errors.Is(d.Err, errNotFetched):
+		w.fails(checkChallengeURL, "it stops where the address in the challenge cannot be reached")
+	default:
+		w.copes(checkChallengeURL, "there is nothing to read at the address in the challenge")
 	}
 	if w.f.namedOnly {
-		return []candidate{{document: d, root: address == o.rootResource.URL && address != o.resource.URL && w.f.id != goSDK}}
+		return []candidate{{document: d, root: address == o.rootResource.URL}}
 	}
 	return append([]candidate{{document: d}}, wellKnown...)
 }

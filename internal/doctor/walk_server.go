@@ -12,30 +12,47 @@ import (
 // serverMetadata finds the metadata of an issuer as the client does. Nil: there is
 // none, and what that means for the client is noted.
 func (w *walk) serverMetadata(issuer string) *document {
-	documents := w.o.servers[issuer]
-	if documents == nil {
-		documents = w.o.servers[strings.TrimSuffix(issuer, "/")]
-	}
-	for _, d := range documents {
+	for _, d := range w.o.serverDocuments(issuer) {
 		switch {
 		case d.readable() && w.f.validates && w.f.strictFetch && spoiled(d):
 			w.fails(checkServerForm, "it refuses server metadata with a missing, empty or malformed member")
 			return d
 		case d.readable():
 			if got := d.str("issuer"); w.f.issuer != nil && !w.f.issuer(issuer, got) {
-				w.fails(checkIssuer, fmt.Sprintf("it expects the issuer %s, and the metadata says %s", printable(issuer), printable(got)))
+				w.fails(orElse(w.cause, checkIssuer), fmt.Sprintf("it expects the issuer %s, and the metadata says %s", printable(issuer), printable(got)))
 			}
 			return d
 		case w.f.strictFetch && d.Err == nil && (d.Status == http.StatusOK || d.Status >= 500 && !(d.Status == http.StatusBadGateway && w.f.id == tsSDK2)):
-			w.fails(checkServer, "it stops at server metadata that is "+d.unusable)
+			w.fails(orElse(w.cause, checkServer), "it stops at server metadata that is "+d.unusable)
 			return nil
 		case w.f.needsNotFound && (d.ok(http.StatusUnauthorized) || d.ok(http.StatusForbidden)):
-			w.fails(checkServer, "a refusal instead of the server metadata ends its discovery")
+			w.fails(orElse(w.cause, checkServer), "a refusal instead of the server metadata ends its discovery")
 			return nil
 		}
 	}
 	w.withoutServer()
 	return nil
+}
+
+// serverDocuments are the documents of an issuer, in whichever spelling.
+func (o *observation) serverDocuments(issuer string) []*document {
+	if list := o.servers[issuer]; list != nil {
+		return list
+	}
+	issuer, _, _ = strings.Cut(issuer, "?")
+	for spelled, list := range o.servers {
+		if strings.TrimSuffix(normalised(spelled), "/") == strings.TrimSuffix(normalised(issuer), "/") {
+			return list
+		}
+	}
+	return nil
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
 }
 
 // spoiled reports whether server metadata fails validation.
@@ -51,16 +68,16 @@ func spoiled(d *document) bool {
 // withoutServer: some clients use the endpoints of the revision 2025-03-26.
 func (w *walk) withoutServer() {
 	if !w.f.guesses {
-		w.fails(checkServer, "without server metadata it knows no endpoint to sign in at")
+		w.fails(orElse(w.cause, checkServer), "without server metadata it knows no endpoint to sign in at")
 		return
 	}
 	for _, path := range []string{"/authorize", "/token", "/register"} {
 		if e := w.o.guessed[path]; e == nil || e.Err != nil || e.Status == http.StatusNotFound {
-			w.fails(checkServer, "without server metadata it uses "+path+" at the origin, where there is nothing")
+			w.fails(orElse(w.cause, checkServer), "without server metadata it uses "+path+" at the origin, where there is nothing")
 			return
 		}
 	}
-	w.copes(checkServer, "without server metadata it uses /authorize, /token and /register at the origin")
+	w.copes(orElse(w.cause, checkServer), "without server metadata it uses /authorize, /token and /register at the origin")
 }
 
 // useServer is what the client needs of the metadata.
@@ -114,9 +131,9 @@ func (w *walk) becomeClient(d *document) {
 	case public:
 	case len(methods) == 0:
 		w.copes(checkAuthMethods, "it registers without a secret, which the metadata does not mention")
-	case w.f.id == vsCode || w.f.id == tsSDK1 || w.f.id == tsSDK2 || w.f.id == goSDK || w.f.id == geminiCLI:
-		w.copes(checkAuthMethods, "it registers without a secret; it goes on only if the server gives it one")
+	case w.f.hosted:
+		w.fails(checkAuthMethods, "it registers without a secret, and the server does not accept that")
 	default:
-		w.fails(checkAuthMethods, "it has no client secret, and the server does not accept clients without")
+		w.copes(checkAuthMethods, "it registers without a secret, and goes on only if the server gives it one all the same")
 	}
 }
