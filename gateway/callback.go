@@ -165,7 +165,7 @@ func (s *Server) admits(w http.ResponseWriter, r *http.Request, flow string, a s
 
 // sendCode ends a flow well: the browser takes an authorization code to the client.
 func (s *Server) sendCode(w http.ResponseWriter, r *http.Request, flow string, a storage.Authorization, id identity.Identity) {
-	if err := s.confirmClient(s.withSource(r), a); err != nil {
+	if err := s.confirmClient(r.Context(), a); err != nil {
 		s.showProblem(w, r, clientProblem(err).withFlow(flow))
 		return
 	}
