@@ -115,7 +115,8 @@ func (g *Guard) forward(
 	w http.ResponseWriter, r *http.Request, matched, origin string, tok *liveToken, v *view, next Next,
 ) error {
 	session := sessionBinding{ring: tok.ring, token: tok}
-	if !session.checkInbound(r.Header) {
+	query, ok := session.checkEndpoint(r.URL)
+	if !ok || !session.checkInbound(r.Header) {
 		// 404 is how a server says that a session is over: the client starts a
 		// new one (Streamable HTTP, Session Management).
 		g.refuse(w, r, http.StatusNotFound, "session", "session not found", "subject", v.principal.Subject)
@@ -129,7 +130,13 @@ func (g *Guard) forward(
 		return nil
 	}
 	r = r.WithContext(ctx)
+	if query != r.URL.RawQuery {
+		setQuery(r, query)
+	}
 	stripCredentials(r)
+	if r.Method == http.MethodGet {
+		gw.watchEndpoint(r)
+	}
 	if g.cfg.IdentityHeaders {
 		v.inject(r.Header, &gw.identity)
 	}
@@ -137,6 +144,7 @@ func (g *Guard) forward(
 		rewritePath(r, matched, g.cfg.BackendPath)
 	}
 	err := next(gw, r, v.principal)
+	gw.flushEndpoint()
 	if err == nil && !gw.done {
 		gw.edit(http.StatusOK) // what is sent where nobody wrote anything
 	}

@@ -324,7 +324,7 @@ func TestAccessTokenIsDroppedFromTheQuery(t *testing.T) {
 		"access_token=x":                   "",
 		"a=%41&access_token=x&b=+%20&&c":   "a=%41&b=+%20&&c",
 		"access%5Ftoken=x&a":               "a",
-		"%61%63cess_tok%65n=x&sessionId=":  "sessionId=",
+		"%61%63cess_tok%65n=x&session=":    "session=",
 		"ACCESS_TOKEN=x&a=1":               "a=1",
 		"Access_Token=x":                   "",
 		"access_token&a=1":                 "a=1",

@@ -150,11 +150,16 @@ func stripCredentials(r *http.Request) {
 	stripCookies(r.Header)
 	if raw := r.URL.RawQuery; raw != "" {
 		if kept := dropParam(raw, "access_token"); kept != raw {
-			u := *r.URL
-			u.RawQuery = kept
-			r.URL, r.RequestURI = &u, u.RequestURI()
+			setQuery(r, kept)
 		}
 	}
+}
+
+// setQuery replaces the query of a request that others hold the URL of.
+func setQuery(r *http.Request, raw string) {
+	u := *r.URL
+	u.RawQuery = raw
+	r.URL, r.RequestURI = &u, u.RequestURI()
 }
 
 // dropParam removes a parameter from a raw query and keeps the rest byte for byte.

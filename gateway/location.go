@@ -19,21 +19,27 @@ func (g *Guard) publishLocation(h http.Header, matched string) {
 		return
 	}
 	u, err := url.Parse(loc)
-	absolute := err == nil && u.Host != ""
-	switch {
-	case err != nil, u.Opaque != "":
-		return
-	case !absolute && (u.Scheme != "" || u.User != nil), absolute && !g.namesUs(u):
+	if err != nil {
 		return
 	}
-	changed := g.publishPath(u, matched)
+	if changed, _ := g.publish(u, matched); changed {
+		h.Set("Location", u.String())
+	}
+}
+
+// publish puts a URL of the backend's on the issuer's origin and its path on the
+// public one. It is not ok, and nothing is changed, for a URL that leads elsewhere.
+func (g *Guard) publish(u *url.URL, matched string) (changed, ok bool) {
+	absolute := u.Host != ""
+	if u.Opaque != "" || !absolute && (u.Scheme != "" || u.User != nil) || absolute && !g.namesUs(u) {
+		return false, false
+	}
+	changed = g.publishPath(u, matched)
 	if absolute && (u.Scheme != g.scheme || u.Host != g.host || u.User != nil) {
 		u.Scheme, u.Host, u.User = g.scheme, g.host, nil
 		changed = true
 	}
-	if changed {
-		h.Set("Location", u.String())
-	}
+	return changed, true
 }
 
 // namesUs reports whether an absolute URL is on the public host or on a backend.

@@ -11,8 +11,9 @@ import (
 )
 
 // guardedWriter edits the header of a backend's response once, when it is
-// written, and touches nothing else: no buffering, and Unwrap keeps flushing and
-// deadlines of http.ResponseController working. It also holds what else one
+// written, and touches nothing else but the first event of a legacy stream (see
+// endpointEvent): no buffering, and Unwrap keeps flushing and deadlines of
+// http.ResponseController working. It also holds what else one
 // request needs, so that a request costs one allocation for all of it.
 type guardedWriter struct {
 	http.ResponseWriter
@@ -23,6 +24,10 @@ type guardedWriter struct {
 	identity identityValues
 	cors     string // the allowed Origin of the request, or ""
 	done     bool
+	// base is the public path of a request whose answer may be a stream of the
+	// legacy transport, endpoint watches for its first event.
+	base     string
+	endpoint *endpointEvent
 }
 
 // Unwrap is for http.ResponseController.
@@ -60,6 +65,7 @@ func (w *guardedWriter) edit(code int) int {
 	}
 	if isEventStream(h) {
 		w.stream.markOpen()
+		w.expectEndpoint(code)
 	}
 	return w.guard.backendStatus(code)
 }
@@ -67,6 +73,9 @@ func (w *guardedWriter) edit(code int) int {
 func (w *guardedWriter) Write(b []byte) (int, error) {
 	if !w.done {
 		w.WriteHeader(http.StatusOK)
+	}
+	if w.endpoint != nil {
+		return w.writeEvents(b)
 	}
 	return w.ResponseWriter.Write(b)
 }

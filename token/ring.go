@@ -33,12 +33,13 @@ const (
 	PurposeVerifier  Purpose = "upstream pkce verifier"
 	PurposeCSRF      Purpose = "csrf token"
 	PurposeSession   Purpose = "mcp session id"
+	PurposeEndpoint  Purpose = "mcp legacy endpoint"
 	purposeTag       Purpose = "token tag"
 	purposeSuccessor Purpose = "refresh successor"
 )
 
 var allPurposes = []Purpose{
-	PurposeAccess, PurposeConsent, PurposeVerifier, PurposeCSRF, PurposeSession,
+	PurposeAccess, PurposeConsent, PurposeVerifier, PurposeCSRF, PurposeSession, PurposeEndpoint,
 	purposeTag, purposeSuccessor,
 }
 
