@@ -3,6 +3,7 @@
 package fetch
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -62,8 +63,11 @@ func lifetime(h http.Header) (life time.Duration, said bool) {
 	return 0, false
 }
 
-// seconds reads delta-seconds (RFC 9111 §1.2.2).
+// seconds reads delta-seconds. More than can be counted is 2^31 (RFC 9111 §1.2.2).
 func seconds(s string) (time.Duration, bool) {
 	n, err := strconv.ParseUint(s, 10, 31)
+	if errors.Is(err, strconv.ErrRange) {
+		return (1 << 31) * time.Second, true
+	}
 	return time.Duration(n) * time.Second, err == nil
 }
