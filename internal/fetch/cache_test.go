@@ -26,6 +26,7 @@ type clock struct {
 func newClock() *clock { return &clock{now: time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)} }
 
 func (c *clock) Now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.now }
+
 // Steady never steps back, like the monotonic clock the limits use.
 func (c *clock) Steady() time.Time {
 	c.mu.Lock()
@@ -141,8 +142,9 @@ func TestSingleFlight(t *testing.T) {
 	for _, fails := range []bool{false, true} {
 		t.Run(fmt.Sprintf("fails %v", fails), func(t *testing.T) {
 			t.Parallel()
-			start := make(chan struct{})
+			arrived, start := make(chan struct{}, 64), make(chan struct{})
 			c := newCached(t, func(w http.ResponseWriter, r *http.Request) {
+				arrived <- struct{}{}
 				<-start
 				if fails {
 					http.NotFound(w, r)
@@ -159,9 +161,7 @@ func TestSingleFlight(t *testing.T) {
 					}
 				})
 			}
-			for c.site.requests.Load() == 0 {
-				time.Sleep(time.Millisecond) // until the one request is there
-			}
+			<-arrived
 			close(start)
 			wg.Wait()
 			if n := good.Load(); n != 64 && !fails || n != 0 && fails {
@@ -175,17 +175,16 @@ func TestSingleFlight(t *testing.T) {
 // Somebody who goes away takes nothing with them: the others get the document.
 func TestImpatientCaller(t *testing.T) {
 	t.Parallel()
-	start := make(chan struct{})
+	arrived, start := make(chan struct{}, 2), make(chan struct{})
 	c := newCached(t, func(w http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
 		<-start
 		jsonHandler("v1")(w, r)
 	})
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := make(chan error)
 	go func() { _, err := c.Get(ctx, c.site.url("/c")); gone <- err }()
-	for c.site.requests.Load() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-arrived
 	cancel()
 	wantFailure(t, <-gone, fetch.ReasonTimeout, true)
 	close(start)
@@ -382,24 +381,18 @@ func TestSlowServersAreBounded(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, "")
 	})
-	var wg sync.WaitGroup
-	var limited atomic.Int64
+	results := make(chan error, 100)
 	for i := range 100 {
-		wg.Go(func() {
-			_, err := c.Get(t.Context(), fmt.Sprintf("https://h%d.example:%s/c", i, c.site.port))
-			var f *fetch.Failure
-			if errors.As(err, &f) && f.Reason == fetch.ReasonLimited {
-				limited.Add(1)
-			}
-		})
+		go func() {
+			results <- errOf(c.Get(t.Context(), fmt.Sprintf("https://h%d.example:%s/c", i, c.site.port)))
+		}()
 	}
-	for limited.Load() < 68 {
-		time.Sleep(time.Millisecond)
+	for range 100 - 32 { // those that are not refused have no result yet
+		wantFailure(t, <-results, fetch.ReasonLimited, true)
 	}
 	close(release)
-	wg.Wait()
-	if n := limited.Load(); n != 68 {
-		t.Errorf("%d were refused, want 68", n)
+	for range 32 {
+		wantFailure(t, <-results, fetch.ReasonType, false)
 	}
 }
 

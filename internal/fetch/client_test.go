@@ -198,6 +198,7 @@ func TestUntrustedCertificates(t *testing.T) {
 	everywhere := namesOf(map[string][][]netip.Addr{"client.other": {{netip.MustParseAddr("127.0.0.1")}}})
 	wantFailure(t, errOf(s.client(everywhere).Get(t.Context(), "https://client.other:"+s.port+"/c", 100)), fetch.ReasonUnreachable, true)
 	old := httptest.NewUnstartedServer(jsonHandler(`{}`))
+	old.Config.ErrorLog = quiet
 	old.TLS = s.TLS.Clone()
 	old.TLS.MaxVersion = 0x0302 // TLS 1.1
 	old.TLS.MinVersion = 0x0301

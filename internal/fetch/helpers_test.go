@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -39,6 +40,9 @@ type site struct {
 	conns    atomic.Int64
 }
 
+// quiet: handshakes and handlers that a test makes fail are no news.
+var quiet = log.New(io.Discard, "", 0)
+
 func newSite(t *testing.T, h http.HandlerFunc) *site {
 	t.Helper()
 	s := &site{}
@@ -46,7 +50,7 @@ func newSite(t *testing.T, h http.HandlerFunc) *site {
 		s.requests.Add(1)
 		h(w, r)
 	}))
-	s.Config.ErrorLog = nil
+	s.Config.ErrorLog = quiet
 	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
 		if state == http.StateNew {
 			s.conns.Add(1)
