@@ -87,8 +87,9 @@ type Registration struct {
 
 // Limits bounds what one source may do. See Config.ClientAddr.
 type Limits struct {
-	// Registrations count per redirect host for https redirect URIs, per client
-	// address otherwise: hosted clients share a few egress addresses.
+	// Registrations count per client address, and for clients with https redirect
+	// URIs only per redirect host and address: hosted clients share a few egress
+	// addresses. One address has ten times the rate over all redirect hosts.
 	Registrations Rate
 	// Authorizations count requests of the pages, per client address.
 	Authorizations Rate

@@ -5,9 +5,6 @@ package gateway
 import (
 	"errors"
 	"net/http"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
@@ -31,7 +28,7 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 		s.refuseRegistration(w, perr)
 		return
 	}
-	if ok, retry := s.limitRegistrations.Allow(s.registrationKey(r, reg)); !ok {
+	if ok, retry := s.mayRegister(r, reg); !ok {
 		s.refuseRegistration(w, tooMany(w, retry))
 		return
 	}
@@ -93,22 +90,6 @@ func (s *Server) checkInitialAccess(w http.ResponseWriter, r *http.Request) *oau
 		Code: oauth.CodeInvalidToken, Status: http.StatusUnauthorized,
 		Description: "registration needs the initial access token of this server",
 	}
-}
-
-// registrationKey is the bucket a registration counts in: the redirect host where
-// the client is a web service, because all of its users share a few addresses;
-// the client's address where it runs on the user's own computer.
-func (s *Server) registrationKey(r *http.Request, reg *oauth.Registration) string {
-	hosts := make([]string, 0, len(reg.RedirectURIs))
-	for _, raw := range reg.RedirectURIs {
-		u, err := url.Parse(raw)
-		if kind, perr := oauth.ParseRedirectURI(raw); err != nil || perr != nil || kind != oauth.RedirectHTTPS {
-			return s.clientKey(r)
-		}
-		hosts = append(hosts, strings.ToLower(u.Host))
-	}
-	slices.Sort(hosts)
-	return "host " + hosts[0]
 }
 
 // newClient makes the record. Only a confidential client gets a secret, and only

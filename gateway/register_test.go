@@ -117,8 +117,8 @@ func TestRegistrationsAreIndependent(t *testing.T) {
 }
 
 // Hosted clients register for all their users from a few addresses: they are
-// counted by where their answers go. Programs on a computer are counted by its
-// address, the whole /64 of it.
+// counted by where their answers go and where they come from. Programs on a
+// computer are counted by its address, the whole /64 of it.
 func TestRegistrationLimits(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, limits("registrations", 3))
@@ -143,9 +143,12 @@ func TestRegistrationLimits(t *testing.T) {
 			t.Errorf("Retry-After is not exposed: %q", expose)
 		}
 	}
-	exhausted("one host from many addresses", func(i int) *http.Response {
-		return send(fmt.Sprintf("192.0.2.%d:1", i), `"https://claude.ai/api/mcp/auth_callback"`)
+	exhausted("one host from one address", func(i int) *http.Response {
+		return send("192.0.2.8:1", fmt.Sprintf(`"https://claude.ai/%d"`, i))
 	})
+	if resp := send("192.0.2.8:1", `"https://chatgpt.com/connector/oauth/x"`); resp.StatusCode != http.StatusCreated {
+		t.Errorf("another host from the same address: %d", resp.StatusCode)
+	}
 	exhausted("the same host, spelt differently", func(i int) *http.Response {
 		return send("192.0.2.9:1", []string{`"https://grok.com/a"`, `"https://GROK.com/b"`, `"https://grok.com/c"`, `"https://grok.com/d"`}[i])
 	})
@@ -168,6 +171,38 @@ func TestRegistrationLimits(t *testing.T) {
 	w.clock.Advance(20 * time.Second)
 	if resp := send("192.0.2.1:1", `"http://127.0.0.1/"`); resp.StatusCode != http.StatusCreated {
 		t.Errorf("after Retry-After: %d", resp.StatusCode)
+	}
+}
+
+// An attacker registers again and again with the redirect host of a hosted client,
+// so that nobody could add this server there any more. What they use up is theirs.
+func TestFloodInTheNameOfAHostedClientLocksNobodyOut(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, limits("registrations", 3))
+	send := func(from, host string) int {
+		r := request(http.MethodPost, oauth.PathRegister,
+			`{"token_endpoint_auth_method":"none","redirect_uris":["https://`+host+`/cb"]}`, "Content-Type", "application/json")
+		r.RemoteAddr = from
+		return w.do(r).StatusCode
+	}
+	for range 5 {
+		send("198.51.100.66:1", "claude.ai")
+	}
+	if got := send("198.51.100.66:1", "claude.ai"); got != http.StatusTooManyRequests {
+		t.Errorf("the attacker: %d", got)
+	}
+	if got := send("192.0.2.8:1", "claude.ai"); got != http.StatusCreated {
+		t.Errorf("the hosted client itself: %d", got)
+	}
+	// Inventing hosts helps for a while only.
+	refused := 0
+	for i := range 60 {
+		if send("198.51.100.67:1", fmt.Sprintf("h%d.evil.example", i)) == http.StatusTooManyRequests {
+			refused++
+		}
+	}
+	if refused != 30 {
+		t.Errorf("%d of 60 registrations of invented hosts were refused, want all but ten times the rate", refused)
 	}
 }
 

@@ -32,7 +32,8 @@ type Server struct {
 	configured map[string]*client
 	endpoints  map[string]endpoint
 
-	limitRegistrations, limitAuthorizations, limitTokens *limiter.Limiter
+	limitRegistrations, limitWebRegistrations *limiter.Limiter
+	limitAuthorizations, limitTokens          *limiter.Limiter
 }
 
 // endpoint answers one path. methods are for Allow and CORS; open ones may be
@@ -63,7 +64,9 @@ func New(st *State, cfg Config) (*Server, error) {
 	s := &Server{
 		st: st, cfg: &cfg, log: cfg.Logger, cookies: newCookieJar(u),
 		upstreams: map[string]upstream.Upstream{}, guards: map[string]*Guard{}, byResource: map[string]*Guard{},
-		limitRegistrations:  st.limiters.get(cfg.Issuer+" registrations", cfg.Limits.Registrations, st.now),
+		limitRegistrations: st.limiters.get(cfg.Issuer+" registrations", cfg.Limits.Registrations, st.now),
+		limitWebRegistrations: st.limiters.get(cfg.Issuer+" web registrations",
+			cfg.Limits.Registrations.times(webAddressFactor), st.now),
 		limitAuthorizations: st.limiters.get(cfg.Issuer+" authorizations", cfg.Limits.Authorizations, st.now),
 		limitTokens:         st.limiters.get(cfg.Issuer+" tokens", cfg.Limits.Tokens, st.now),
 	}
