@@ -170,6 +170,7 @@ func TestSlowServers(t *testing.T) {
 		case <-release:
 		case <-r.Context().Done():
 		}
+		panic(http.ErrAbortHandler) // a proper end could still get through
 	})
 	mute, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and never shakes hands
 	if err != nil {
