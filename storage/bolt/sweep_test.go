@@ -3,6 +3,7 @@
 package bolt
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand"
@@ -280,7 +281,29 @@ func TestIndexesFollowRecords(t *testing.T) {
 	s := openWith(t, tempPath(t), Options{Now: clock.Now, SweepInterval: -1, MaxUnusedClients: 4})
 	rnd := rand.New(rand.NewSource(1)) //nolint:gosec // a reproducible walk
 	ctx := t.Context()
-	verbs := []func(id string) error{
+	verbs := append(walkSignIns(ctx, s, clock, rnd), walkBrowsers(ctx, s, clock, rnd)...)
+	seen := map[error]int{}
+	for step := range 2500 {
+		err := verbs[rnd.Intn(len(verbs))](fmt.Sprint(rnd.Intn(10)))
+		if err != nil && !outcome(err) {
+			t.Fatalf("step %d: %v", step, err)
+		}
+		seen[err]++
+		if step%25 == 0 {
+			checkFile(t, s)
+		}
+	}
+	checkFile(t, s)
+	for _, want := range []error{nil, storage.ErrNotFound, storage.ErrExists, storage.ErrReplay, storage.ErrReuse, storage.ErrFull} {
+		if seen[want] == 0 {
+			t.Errorf("the walk never met %v", want)
+		}
+	}
+}
+
+// walkSignIns are the steps of clients and grants, of the sweeper and the clock.
+func walkSignIns(ctx context.Context, s *Store, clock *storagetest.Clock, rnd *rand.Rand) []func(id string) error {
+	return []func(id string) error{
 		func(id string) error { return s.CreateClient(ctx, storagetest.NewClient(issuer, id, clock.Now())) },
 		func(id string) error { return s.KeepClient(ctx, issuer, id) },
 		func(id string) error { return s.CreatePending(ctx, storagetest.NewPending(issuer, id, clock.Now())) },
@@ -311,6 +334,20 @@ func TestIndexesFollowRecords(t *testing.T) {
 			g.ClientID = id
 			return s.CreateGrant(ctx, g)
 		},
+		func(string) error { _, err := s.Sweep(ctx); return err },
+		func(string) error { clock.Advance(time.Duration(rnd.Intn(20)-5) * time.Second); return nil },
+		func(string) error {
+			if rnd.Intn(8) == 0 {
+				clock.Advance(time.Duration(rnd.Intn(20)) * time.Hour)
+			}
+			return nil
+		},
+	}
+}
+
+// walkBrowsers are the steps of used ids, sessions and consents.
+func walkBrowsers(ctx context.Context, s *Store, clock *storagetest.Clock, rnd *rand.Rand) []func(id string) error {
+	return []func(id string) error{
 		func(id string) error { return s.RememberOnce(ctx, issuer, storage.Hash{id[0]}, time.Minute) },
 		func(id string) error { return s.CreateSession(ctx, storagetest.NewSession(issuer, id, clock.Now())) },
 		func(id string) error {
@@ -329,30 +366,5 @@ func TestIndexesFollowRecords(t *testing.T) {
 			}
 			return s.DeleteConsents(ctx, issuer, fmt.Sprint(rnd.Intn(3)))
 		},
-		func(string) error { _, err := s.Sweep(ctx); return err },
-		func(string) error { clock.Advance(time.Duration(rnd.Intn(20)-5) * time.Second); return nil },
-		func(string) error {
-			if rnd.Intn(8) == 0 {
-				clock.Advance(time.Duration(rnd.Intn(20)) * time.Hour)
-			}
-			return nil
-		},
-	}
-	seen := map[error]int{}
-	for step := range 2500 {
-		err := verbs[rnd.Intn(len(verbs))](fmt.Sprint(rnd.Intn(10)))
-		if err != nil && !outcome(err) {
-			t.Fatalf("step %d: %v", step, err)
-		}
-		seen[err]++
-		if step%25 == 0 {
-			checkFile(t, s)
-		}
-	}
-	checkFile(t, s)
-	for _, want := range []error{nil, storage.ErrNotFound, storage.ErrExists, storage.ErrReplay, storage.ErrReuse, storage.ErrFull} {
-		if seen[want] == 0 {
-			t.Errorf("the walk never met %v", want)
-		}
 	}
 }

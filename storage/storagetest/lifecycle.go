@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"time"
 
@@ -14,6 +15,12 @@ import (
 
 // verbs are all of Store, on records that seed made: every one would succeed.
 func (e *env) verbs() map[string]func(context.Context) error {
+	all := e.signInVerbs()
+	maps.Copy(all, e.ownerVerbs())
+	return all
+}
+
+func (e *env) signInVerbs() map[string]func(context.Context) error {
 	now := e.clock.Now()
 	return map[string]func(context.Context) error{
 		"CreateClient":  func(ctx context.Context) error { return e.store.CreateClient(ctx, NewClient(issuerA, "new", now)) },
@@ -38,6 +45,17 @@ func (e *env) verbs() map[string]func(context.Context) error {
 			_, err := e.store.RotateRefresh(ctx, issuerA, "grant", rotation("first", "nonce"))
 			return err
 		},
+		"RotateRefresh with a stolen secret": func(ctx context.Context) error {
+			_, err := e.store.RotateRefresh(ctx, issuerA, "grant", rotation("stolen", "nonce"))
+			return err
+		},
+	}
+}
+
+// ownerVerbs are those about browsers and users, and about what belongs to a client.
+func (e *env) ownerVerbs() map[string]func(context.Context) error {
+	now := e.clock.Now()
+	return map[string]func(context.Context) error{
 		"DeleteClient": func(ctx context.Context) error {
 			_, err := e.store.DeleteClient(ctx, issuerA, "client")
 			return err
@@ -60,10 +78,6 @@ func (e *env) verbs() map[string]func(context.Context) error {
 			return err
 		},
 		"DeleteConsents": func(ctx context.Context) error { return e.store.DeleteConsents(ctx, issuerA, "github:583231") },
-		"RotateRefresh with a stolen secret": func(ctx context.Context) error {
-			_, err := e.store.RotateRefresh(ctx, issuerA, "grant", rotation("stolen", "nonce"))
-			return err
-		},
 	}
 }
 
