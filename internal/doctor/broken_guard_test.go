@@ -142,7 +142,7 @@ var brokenChallenges = []broken{
 	},
 	{
 		name: "unterminated", breaks: challengeIs(`Bearer resource_metadata="` + publicOrigin + prmPath),
-		fails: []string{checkChallenge}, warns: []string{checkBadToken},
+		fails: []string{checkChallenge}, warns: []string{checkBadToken}, clients: []string{goSDK},
 	},
 	{
 		name: "the root document", breaks: challengeIs(`Bearer resource_metadata="` + publicOrigin + wellKnownResource + `", scope="mcp"`),

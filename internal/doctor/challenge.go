@@ -4,6 +4,7 @@ package doctor
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strings"
 )
@@ -17,7 +18,11 @@ type challenge struct {
 	quoted map[string]bool
 }
 
-var errChallenge = errors.New("not a list of challenges")
+var (
+	errChallenge = errors.New("not a list of challenges")
+	// errUnterminated is the case of errChallenge that every parser stumbles over.
+	errUnterminated = fmt.Errorf("%w: a quoted string does not end", errChallenge)
+)
 
 // parseChallenges reads the header as RFC 9110 defines it.
 func parseChallenges(values []string) ([]challenge, error) {
@@ -132,7 +137,7 @@ func (s *scanner) value(c *challenge, name string) error {
 		switch s.rest[i] {
 		case '\\':
 			if i++; i == len(s.rest) {
-				return errChallenge
+				return errUnterminated
 			}
 			b.WriteByte(s.rest[i])
 		case '"':
@@ -143,7 +148,7 @@ func (s *scanner) value(c *challenge, name string) error {
 			b.WriteByte(s.rest[i])
 		}
 	}
-	return errChallenge
+	return errUnterminated
 }
 
 func (c *challenge) set(name, value string, quoted bool) {

@@ -91,22 +91,28 @@ type broken struct {
 	clients []string // identifiers of families that would fail
 }
 
+// world is the broken server, and the address people type.
+func (b broken) world(t *testing.T) (w *world, address string) {
+	t.Helper()
+	var edit []func(*gateway.Config)
+	if b.edit != nil {
+		edit = append(edit, b.edit)
+	}
+	w = newWorld(t, b.breaks, edit...)
+	w.timeout = 2 * time.Second
+	if b.address != "" {
+		return w, b.address
+	}
+	return w, publicURL
+}
+
 func TestBrokenServers(t *testing.T) {
 	t.Parallel()
 	for _, group := range [][]broken{brokenGuards, brokenChallenges, brokenResources, brokenServers, brokenPages} {
 		for _, tt := range group {
 			t.Run(tt.name, func(t *testing.T) {
 				t.Parallel()
-				var edit []func(*gateway.Config)
-				if tt.edit != nil {
-					edit = append(edit, tt.edit)
-				}
-				w := newWorld(t, tt.breaks, edit...)
-				w.timeout = 2 * time.Second
-				address := tt.address
-				if address == "" {
-					address = publicURL
-				}
+				w, address := tt.world(t)
 				r := w.examine(address)
 				if diff := cmp.Diff(tt.fails, r.having(Fail)); diff != "" {
 					t.Errorf("failed checks (-want +got):\n%s", diff)

@@ -93,6 +93,9 @@ func (w *walk) resourceCandidates() []candidate {
 	if o.resource.URL == o.rootResource.URL {
 		wellKnown = wellKnown[1:]
 	}
+	if _, err := parseChallenges(o.challengeHeader()); errors.Is(err, errUnterminated) && w.f.id == goSDK {
+		w.fails(checkChallenge, "it stops at a header it cannot parse")
+	}
 	address := w.f.read(o.challengeHeader())
 	if address == "" {
 		w.withoutAddress()
