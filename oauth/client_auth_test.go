@@ -125,6 +125,7 @@ func FuzzParseClientCredentials(f *testing.F) {
 	f.Add("", "client_id=c&client_secret=s")
 	f.Add("Basic Yzo=", "client_id=c")
 	f.Add("Bearer x", "client_id=c")
+	f.Add("", "client_assertion_type="+url.QueryEscape(AssertionTypeJWT)+"&client_assertion="+assertionOf(goodClaims))
 	f.Fuzz(func(t *testing.T, header, form string) {
 		p, perr := ParseParams(form)
 		if perr != nil {
@@ -136,6 +137,12 @@ func FuzzParseClientCredentials(f *testing.F) {
 		}
 		c, perr := ParseClientCredentials(h, p)
 		if perr != nil {
+			return
+		}
+		if c.Method == AuthPrivateKeyJWT {
+			if c.ID == "" || !visible(c.ID) || c.Assertion == "" || c.Secret != "" || header != "" {
+				t.Fatalf("%q %q accepted as %+v", header, form, c)
+			}
 			return
 		}
 		if c.ID == "" || !visible(c.ID) || (c.Method == AuthNone) != (c.Secret == "") || c.Method == AuthBasic && !c.Basic {
