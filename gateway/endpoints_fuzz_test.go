@@ -73,6 +73,10 @@ func newFuzzGateway(f *testing.F) *fuzzGateway {
 func (g *fuzzGateway) send(method, path, query, text string, header ...string) *http.Response {
 	r := request(method, path, text, header...)
 	r.URL.RawQuery = query
+	return g.record(r)
+}
+
+func (g *fuzzGateway) record(r *http.Request) *http.Response {
 	rec := httptest.NewRecorder()
 	g.server.ServeEndpoint(rec, r)
 	return rec.Result()

@@ -29,6 +29,13 @@ func (s *faultyStore) KeepClient(ctx context.Context, issuer, id string) error {
 	return s.Store.KeepClient(ctx, issuer, id)
 }
 
+func (s *faultyStore) DeleteClient(ctx context.Context, issuer, id string) ([]string, error) {
+	if err := s.fault("DeleteClient"); err != nil {
+		return nil, err
+	}
+	return s.Store.DeleteClient(ctx, issuer, id)
+}
+
 func (s *faultyStore) CreatePending(ctx context.Context, p *storage.Pending) error {
 	if err := s.fault("CreatePending"); err != nil {
 		return err

@@ -66,6 +66,34 @@ var storeSteps = []storeStep{
 			return func() *http.Response { return w.postForm(oauth.PathToken, refreshForm(id, tok.RefreshToken)) }
 		},
 	},
+	{
+		name: "revoke access", verbs: []string{"Client", "RevokeGrant"}, good: http.StatusOK,
+		prepare: func(w *world) func() *http.Response {
+			id, tok := w.tokens()
+			return func() *http.Response { return w.postForm(oauth.PathRevoke, tokenForm(id, tok.AccessToken)) }
+		},
+	},
+	{
+		name: "revoke refresh", verbs: []string{"Client", "Grant", "RevokeGrant"}, good: http.StatusOK,
+		prepare: func(w *world) func() *http.Response {
+			id, tok := w.tokens()
+			return func() *http.Response { return w.postForm(oauth.PathRevoke, tokenForm(id, tok.RefreshToken)) }
+		},
+	},
+	{
+		name: "read registration", verbs: []string{"Client"}, good: http.StatusOK,
+		prepare: func(w *world) func() *http.Response {
+			m, _ := w.registerManaged(registration(webURI))
+			return func() *http.Response { return w.manage("GET", m) }
+		},
+	},
+	{
+		name: "delete registration", verbs: []string{"Client", "DeleteClient"}, good: http.StatusNoContent,
+		prepare: func(w *world) func() *http.Response {
+			m, _ := w.registerManaged(registration(webURI))
+			return func() *http.Response { return w.manage("DELETE", m) }
+		},
+	},
 }
 
 // The disk is full, at every verb of every endpoint: 503 in the endpoint's own
