@@ -86,7 +86,7 @@ func (c *cached) want(t *testing.T, want string, requests int64) {
 
 func (c *cached) wantRequests(t *testing.T, want int64) {
 	t.Helper()
-	if got := c.site.requests.Load(); got != want {
+	if got := c.site.Requests(); got != want {
 		t.Errorf("%d requests so far, want %d", got, want)
 	}
 }
@@ -332,7 +332,7 @@ func TestBudget(t *testing.T) {
 	t.Parallel()
 	c := newCached(t, jsonHandler("v1"))
 	c.want(t, "v1", 1)
-	url := func(host string, i int) string { return fmt.Sprintf("https://%s.example:%s/%d", host, c.site.port, i) }
+	url := func(host string, i int) string { return fmt.Sprintf("https://%s.example:%s/%d", host, c.site.Port, i) }
 	for i := range 50 {
 		_, err := c.Get(t.Context(), url("client", i))
 		if i < 29 && err != nil {
@@ -361,11 +361,11 @@ func TestBudget(t *testing.T) {
 		t.Errorf("another source: %v", err)
 	}
 	c.clock.Advance(time.Hour)
-	before := c.site.requests.Load()
+	before := c.site.Requests()
 	for i := range 400 {
 		_, _ = c.Get(t.Context(), url(fmt.Sprintf("all%d", i), i))
 	}
-	if n := c.site.requests.Load() - before; n != 300 {
+	if n := c.site.Requests() - before; n != 300 {
 		t.Errorf("%d requests in a minute, want 300", n)
 	}
 }
@@ -384,7 +384,7 @@ func TestSlowServersAreBounded(t *testing.T) {
 	results := make(chan error, 100)
 	for i := range 100 {
 		go func() {
-			results <- errOf(c.Get(t.Context(), fmt.Sprintf("https://h%d.example:%s/c", i, c.site.port)))
+			results <- errOf(c.Get(t.Context(), fmt.Sprintf("https://h%d.example:%s/c", i, c.site.Port)))
 		}()
 	}
 	for range 100 - 32 { // those that are not refused have no result yet
@@ -408,7 +408,7 @@ func TestFailuresPushNothingOut(t *testing.T) {
 	})
 	c.want(t, "v1", 1)
 	for i := range 250 {
-		_, _ = c.Get(t.Context(), fmt.Sprintf("https://h%d.example:%s/none", i, c.site.port))
+		_, _ = c.Get(t.Context(), fmt.Sprintf("https://h%d.example:%s/none", i, c.site.Port))
 	}
 	c.want(t, "v1", 251)
 }

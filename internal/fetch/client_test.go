@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/fetch"
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testsite"
 )
 
 func TestGet(t *testing.T) {
@@ -47,15 +48,15 @@ func TestUnacceptableURLs(t *testing.T) {
 	s := newSite(t, jsonHandler(`{}`))
 	c := s.client(loopback())
 	for _, u := range []string{
-		"http://client.example:" + s.port + "/c", "ftp://client.example/c", "file:///etc/passwd", "https:client.example/c", "https:///c",
-		"//client.example/c", "/c", "", "https://good.example@client.example:" + s.port + "/c", "https://a:b@client.example/c",
+		"http://client.example:" + s.Port + "/c", "ftp://client.example/c", "file:///etc/passwd", "https:client.example/c", "https:///c",
+		"//client.example/c", "/c", "", "https://good.example@client.example:" + s.Port + "/c", "https://a:b@client.example/c",
 		"https://client.example:22/c", "https://client.example:25/c", "https://client.example:80/c", "https://client.example:0/c",
 		"https://client.example:99999/c", "https://client.example:x/c", s.url("/c") + "#f", "https://[::1/c", "https://client.example/\x00",
 		"gopher://client.example/", "jar:https://client.example!/c",
 	} {
 		wantFailure(t, errOf(c.Get(t.Context(), u, 100)), fetch.ReasonRefused, false)
 	}
-	if n := s.conns.Load(); n != 0 {
+	if n := s.Conns(); n != 0 {
 		t.Errorf("%d connections", n)
 	}
 }
@@ -130,7 +131,7 @@ func TestUnacceptableAnswers(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, tt.serve)
 			wantFailure(t, errOf(s.client(loopback()).Get(t.Context(), s.url("/c"), 100)), tt.reason, tt.temporary)
-			if n := s.requests.Load(); n != 1 {
+			if n := s.Requests(); n != 1 {
 				t.Errorf("%d requests, want one: nothing is followed", n)
 			}
 		})
@@ -178,7 +179,7 @@ func TestSlowServers(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = mute.Close() })
 	c := fetch.New(fetch.Options{
-		RootCAs: s.roots, Resolver: loopback().resolver(), InsecureAllowLoopback: true, Timeout: 200 * time.Millisecond,
+		RootCAs: s.Roots, Resolver: loopback().Resolver(), InsecureAllowLoopback: true, Timeout: 200 * time.Millisecond,
 	})
 	for name, u := range map[string]string{
 		"header": s.url("/header"), "body": s.url("/body"), "handshake": "https://" + mute.Addr().String() + "/c",
@@ -194,12 +195,12 @@ func TestSlowServers(t *testing.T) {
 func TestUntrustedCertificates(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, jsonHandler(`{}`))
-	strange := fetch.New(fetch.Options{RootCAs: x509.NewCertPool(), Resolver: loopback().resolver(), InsecureAllowLoopback: true})
+	strange := fetch.New(fetch.Options{RootCAs: x509.NewCertPool(), Resolver: loopback().Resolver(), InsecureAllowLoopback: true})
 	wantFailure(t, errOf(strange.Get(t.Context(), s.url("/c"), 100)), fetch.ReasonUnreachable, true)
 	everywhere := namesOf(map[string][][]netip.Addr{"client.other": {{netip.MustParseAddr("127.0.0.1")}}})
-	wantFailure(t, errOf(s.client(everywhere).Get(t.Context(), "https://client.other:"+s.port+"/c", 100)), fetch.ReasonUnreachable, true)
+	wantFailure(t, errOf(s.client(everywhere).Get(t.Context(), "https://client.other:"+s.Port+"/c", 100)), fetch.ReasonUnreachable, true)
 	old := httptest.NewUnstartedServer(jsonHandler(`{}`))
-	old.Config.ErrorLog = quiet
+	old.Config.ErrorLog = testsite.Quiet
 	old.TLS = s.TLS.Clone()
 	old.TLS.MaxVersion = 0x0302 // TLS 1.1
 	old.TLS.MinVersion = 0x0301

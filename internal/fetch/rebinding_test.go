@@ -24,14 +24,14 @@ func TestDNSRebinding(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, jsonHandler(`{"secret":"of this machine"}`))
 	n := namesOf(map[string][][]netip.Addr{"client.example": {addrs("93.184.215.14"), addrs("127.0.0.1")}})
-	resolver := n.resolver()
+	resolver := n.Resolver()
 	first, err := resolver.LookupNetIP(t.Context(), "ip4", "client.example")
 	if err != nil || len(first) != 1 || first[0].Unmap() != addrs("93.184.215.14")[0] {
 		t.Fatalf("the checker saw %v, %v", first, err)
 	}
-	c := fetch.New(fetch.Options{RootCAs: s.roots, Resolver: resolver})
+	c := fetch.New(fetch.Options{RootCAs: s.Roots, Resolver: resolver})
 	wantFailure(t, errOf(c.Get(t.Context(), s.url("/c"), 100)), fetch.ReasonRefused, true)
-	if n := s.conns.Load(); n != 0 {
+	if n := s.Conns(); n != 0 {
 		t.Errorf("%d connections", n)
 	}
 	// The same client, the same name, where loopback is allowed: the site is there.
@@ -47,9 +47,9 @@ func TestNameWithManySpecialAddresses(t *testing.T) {
 	n := namesOf(map[string][][]netip.Addr{"client.example": {addrs(
 		"10.0.0.1", "127.0.0.1", "169.254.169.254", "::1", "fd00::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1",
 	)}})
-	c := fetch.New(fetch.Options{RootCAs: s.roots, Resolver: n.resolver()})
+	c := fetch.New(fetch.Options{RootCAs: s.Roots, Resolver: n.Resolver()})
 	wantFailure(t, errOf(c.Get(t.Context(), s.url("/c"), 100)), fetch.ReasonRefused, true)
-	if n := s.conns.Load(); n != 0 {
+	if n := s.Conns(); n != 0 {
 		t.Errorf("%d connections", n)
 	}
 }
@@ -60,13 +60,13 @@ func TestProbingLearnsNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, jsonHandler(`{}`))
 	n := namesOf(map[string][][]netip.Addr{"private.example": {addrs("10.0.0.1")}, "loopback.example": {addrs("127.0.0.1")}})
-	c := fetch.New(fetch.Options{RootCAs: s.roots, Resolver: n.resolver()})
+	c := fetch.New(fetch.Options{RootCAs: s.Roots, Resolver: n.Resolver()})
 	for u, reason := range map[string]fetch.Reason{
 		"https://private.example/c":                fetch.ReasonRefused,
-		"https://loopback.example:" + s.port + "/": fetch.ReasonRefused, // something is there
+		"https://loopback.example:" + s.Port + "/": fetch.ReasonRefused, // something is there
 		"https://loopback.example:1025/":           fetch.ReasonRefused, // nothing is there
-		"https://127.0.0.1:" + s.port + "/c":       fetch.ReasonRefused,
-		"https://[::1]:" + s.port + "/c":           fetch.ReasonRefused,
+		"https://127.0.0.1:" + s.Port + "/c":       fetch.ReasonRefused,
+		"https://[::1]:" + s.Port + "/c":           fetch.ReasonRefused,
 		"https://nobody.example/c":                 fetch.ReasonUnreachable,
 	} {
 		wantFailure(t, errOf(c.Get(t.Context(), u, 100)), reason, true)
