@@ -82,7 +82,8 @@ type Connection struct {
 	// Redirect is where the client wants its code, which need not be what it
 	// registered to the letter.
 	Redirect string `json:"redirect"`
-	// Authorize overrides parameters of the client.
+	// Authorize overrides parameters of the client, there and wherever else it
+	// sends them.
 	Authorize map[string]string `json:"authorize,omitempty"`
 }
 

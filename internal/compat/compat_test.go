@@ -3,6 +3,8 @@
 package compat
 
 import (
+	"encoding/json"
+	"net/url"
 	"slices"
 	"testing"
 )
@@ -104,4 +106,45 @@ func TestEveryClientHasAFile(t *testing.T) {
 	if !slices.Equal(names, rows) {
 		t.Errorf("files for %q, want %q", names, rows)
 	}
+}
+
+// What a client asks for is what it registers, except for the port of a loopback
+// address: a file that says otherwise would test the test.
+func TestConnectionsUseRegisteredRedirects(t *testing.T) {
+	t.Parallel()
+	for _, c := range clients(t) {
+		var reg struct {
+			URIs []string `json:"redirect_uris"`
+		}
+		if err := json.Unmarshal(c.Registration, &reg); err != nil {
+			t.Fatal(err)
+		}
+		used := map[string]bool{}
+		for _, conn := range c.Connections {
+			i := slices.IndexFunc(reg.URIs, func(uri string) bool { return withoutPort(t, uri) == withoutPort(t, conn.Redirect) })
+			if i < 0 {
+				t.Errorf("%s: %s is not registered", c.Name, conn.Redirect)
+				continue
+			}
+			used[withoutPort(t, reg.URIs[i])] = true
+		}
+		for _, uri := range reg.URIs {
+			if !used[withoutPort(t, uri)] {
+				t.Errorf("%s: no connection comes back to %s", c.Name, uri)
+			}
+		}
+	}
+}
+
+// withoutPort drops the port of a loopback URL.
+func withoutPort(t *testing.T, uri string) string {
+	t.Helper()
+	u, err := url.Parse(uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u.Scheme == "http" {
+		u.Host = u.Hostname()
+	}
+	return u.String()
 }

@@ -186,6 +186,9 @@ func (r *replay) refresh(refreshToken string) *Answer {
 func (r *replay) token(form url.Values, extra map[string]string) *Answer {
 	r.t.Helper()
 	for name, value := range extra {
+		if own, ok := r.conn.Authorize[name]; ok {
+			value = own // what it asked for, it asks for again
+		}
 		form.Set(name, r.expand(value))
 	}
 	header := map[string]string{"Content-Type": "application/x-www-form-urlencoded"}

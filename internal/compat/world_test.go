@@ -3,6 +3,7 @@
 package compat
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -14,8 +15,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"context"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/gateway"
 	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
