@@ -51,7 +51,11 @@ var brokenGuards = []broken{
 	},
 	{
 		name: "a 307 to the slash", breaks: at("/mcp", redirect(http.StatusTemporaryRedirect, "/mcp/")),
-		warns: []string{checkUnauthenticated},
+		fails: []string{checkUnauthenticated}, clients: with(onTypeScript, geminiCLI),
+	},
+	{
+		name: "a 308 from the slash", address: publicURL + "/", breaks: at("/mcp/", redirect(http.StatusPermanentRedirect, "/mcp")),
+		fails: []string{checkUnauthenticated}, clients: []string{geminiCLI},
 	},
 	{
 		name: "HEAD is not guarded", breaks: at("/mcp", status(http.StatusMethodNotAllowed), http.MethodHead),

@@ -51,7 +51,7 @@ var brokenResources = []broken{
 	},
 	{
 		name: "no resource", breaks: edited(prmPath, map[string]any{"resource": nil}),
-		fails: []string{checkResource}, clients: with(onTypeScript, claudeHosted, chatGPT, geminiCLI),
+		fails: []string{checkResource}, clients: []string{claudeHosted, chatGPT, geminiCLI},
 	},
 	{
 		name: "a null", breaks: edited(prmPath, map[string]any{"resource_documentation": null}),

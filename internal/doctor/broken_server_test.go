@@ -59,7 +59,11 @@ var brokenServers = []broken{
 		warns: []string{checkEndpoints},
 	},
 	{
-		name: "a null in the server metadata", breaks: edited(wellKnownServer, map[string]any{"jwks_uri": null}),
+		name: "a null that nobody validates", breaks: edited(wellKnownServer, map[string]any{"jwks_uri": null}),
+		fails: []string{checkServerForm},
+	},
+	{
+		name: "a null in the server metadata", breaks: edited(wellKnownServer, map[string]any{"service_documentation": null}),
 		fails: []string{checkServerForm}, clients: onTypeScript,
 	},
 	{

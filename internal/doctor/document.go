@@ -31,7 +31,7 @@ var memberTypes = map[string]string{
 	"resource_signing_alg_values_supported": "strings", "dpop_bound_access_tokens_required": "bool",
 
 	"issuer": "string", "authorization_endpoint": "url", "token_endpoint": "url", "registration_endpoint": "url",
-	"revocation_endpoint": "url", "introspection_endpoint": "string", "jwks_uri": "url", "scopes_supported": "strings",
+	"revocation_endpoint": "url", "introspection_endpoint": "string", "scopes_supported": "strings",
 	"response_types_supported": "strings", "response_modes_supported": "strings", "grant_types_supported": "strings",
 	"token_endpoint_auth_methods_supported": "strings", "token_endpoint_auth_signing_alg_values_supported": "strings",
 	"code_challenge_methods_supported": "strings", "service_documentation": "url",

@@ -99,6 +99,10 @@ func (w *walk) firstAnswer() {
 	case e.Status >= 200 && e.Status < 300:
 		w.fails(checkUnauthenticated, "it is let in without a token, so it never starts to sign anybody in")
 	case e.redirect() && keepsMethod(e):
+		if next, err := resolve(e.URL, e.Header.Get("Location")); err == nil && w.f.mismatchFatal && !w.f.resource(w.o.target, next, false) {
+			w.fails(checkUnauthenticated, "it follows the redirect, and then refuses the metadata, which is that of another URL")
+			return
+		}
 		w.copes(checkUnauthenticated, "it follows the redirect")
 	case e.redirect():
 		w.fails(checkUnauthenticated, "the redirect turns its POST into a GET, or leads to another origin, where it sends no token")

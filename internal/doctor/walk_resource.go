@@ -23,6 +23,9 @@ func (w *walk) authorizationServer() string {
 		if w.f.validates && len(c.rejected) > 0 {
 			return w.withoutDocument(checkResourceForm, "it throws the document away, because of "+strings.Join(c.rejected, ", "))
 		}
+		if w.f.validates && !c.has("resource") {
+			return w.withoutDocument(checkResource, "it throws the document away, because it has no resource")
+		}
 		resource := c.str("resource")
 		if w.f.resource(w.o.target, resource, c.root) {
 			return w.firstServer(c)
