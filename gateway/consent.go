@@ -65,6 +65,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, c *client, 
 		RedirectURI: req.Request.RedirectURI, RedirectKind: kind.String(),
 		ResourceName: g.cfg.Name, ResourceURL: g.resource, Scopes: req.Request.Scopes,
 		Upstreams: s.upstreamChoices(), SignedIn: account, MayRemember: mayRemember(req.Request.RedirectURI),
+		SignOutURL: s.cfg.Issuer + pathSignOut,
 	})
 	if err != nil {
 		s.log.Error("consent page could not be written", "flow", req.Flow, "error", err)

@@ -39,7 +39,10 @@ func testKeyboardOrder(t *testing.T, b *chromium.Browser) {
 	}{
 		{"consent-claude", []string{"Show the full address", "Continue with GitHub", "Deny"}},
 		{"consent-cursor", []string{"Show the full address", "github", "Continue", "Deny"}},
+		{"consent-returning", []string{"Show the full address", "@signed-in", "remember", "Continue", "Deny"}},
+		{"consent-returning-at-several", []string{"Show the full address", "@signed-in", "Continue", "Deny"}},
 		{"signin", []string{"username", "password", "Sign in"}},
+		{"signout", []string{"Sign out"}},
 		{"problem-declined", []string{"Return to anysphere.cursor-mcp"}},
 	} {
 		t.Run(tc.page, func(t *testing.T) {
@@ -51,7 +54,7 @@ func testKeyboardOrder(t *testing.T, b *chromium.Browser) {
 			for range tc.want {
 				p.Press(kb.Tab)
 				got = append(got, chromium.Eval[string](p,
-					`(e => e.id || (e.type === "radio" ? e.value : e.innerText))(document.activeElement)`))
+					`(e => e.id || (e.type === "radio" ? e.value : e.type === "checkbox" ? e.name : e.innerText))(document.activeElement)`))
 				if w := chromium.Eval[string](p, "getComputedStyle(document.activeElement).outline"); !strings.Contains(w, "solid 3px") {
 					t.Errorf("%s has the focus ring %q", got[len(got)-1], w)
 				}
@@ -70,7 +73,7 @@ func testTargets(t *testing.T, b *chromium.Browser) {
 		t.Run(s.name, func(t *testing.T) {
 			p := openPage(t, b, srv.URL+"/"+s.name)
 			p.Look(chromium.View{Width: 320, Height: 640})
-			small := chromium.Eval[[]string](p, `[...document.querySelectorAll("button, a, summary, label.choice, input:not([type=hidden]):not([type=radio])")]
+			small := chromium.Eval[[]string](p, `[...document.querySelectorAll("button, a, summary, label.choice, input:not([type=hidden], [type=radio], [type=checkbox])")]
 				.map(e => [e, e.getBoundingClientRect()]).filter(([, r]) => r.width < 44 || r.height < 44)
 				.map(([e, r]) => e.outerHTML + " " + r.width + "×" + r.height)`)
 			for _, target := range small {

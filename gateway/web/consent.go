@@ -56,8 +56,10 @@ type Consent struct {
 	// then a further choice, StaySignedIn, and the preselected one.
 	SignedIn *Account
 	// MayRemember offers not to ask again. The answer is the field "remember",
-	// RememberYes or absent, and absent unless the user does something.
+	// RememberYes or absent, and absent unless the user does something. It is undone
+	// at SignOutURL, which is mandatory with it.
 	MayRemember bool
+	SignOutURL  string
 }
 
 // Values of the form's fields. The first is no name an upstream can have: those
@@ -114,6 +116,8 @@ func (c *Consent) check() error {
 		return errors.New("consent page: account without name or upstream")
 	case c.MayRemember && c.RedirectKind != redirectHTTPS:
 		return errors.New("consent page: only a website can be remembered")
+	case c.MayRemember && c.SignOutURL == "":
+		return errors.New("consent page: nothing says how to be asked again")
 	}
 	for _, u := range c.Upstreams {
 		if u.Name == "" || u.Label == "" || u.Name == StaySignedIn {

@@ -31,6 +31,18 @@ func TestConsentForm(t *testing.T) {
 				"submit decision=approve", "submit decision=deny"),
 			"Continue, Deny",
 		},
+		{
+			"signed in, and may be remembered", returning(),
+			append(hidden[:2:2], "radio upstream=@signed-in", "radio upstream=github", "checkbox remember=yes",
+				"submit decision=approve", "submit decision=deny"),
+			"Continue, Deny",
+		},
+		{
+			"signed in, several ways to be somebody else", returningAtSeveral(),
+			append(hidden[:2:2], "radio upstream=@signed-in", "radio upstream=github", "radio upstream=corp", "radio upstream=local",
+				"submit decision=approve", "submit decision=deny"),
+			"Continue, Deny",
+		},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -54,8 +66,15 @@ func TestConsentForm(t *testing.T) {
 					checked = append(checked, attr(n, "value"))
 				}
 			}
-			if len(tc.consent.Upstreams) > 1 && (len(checked) != 1 || checked[0] != "github") {
-				t.Errorf("preselected %q, want just the first", checked)
+			want := []string(nil) // and never the box that asks not to be asked again
+			switch {
+			case tc.consent.SignedIn != nil:
+				want = []string{"@signed-in"}
+			case len(tc.consent.Upstreams) > 1:
+				want = []string{"github"}
+			}
+			if diff := cmp.Diff(want, checked); diff != "" {
+				t.Errorf("preselected (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -140,6 +159,25 @@ func TestConsentTells(t *testing.T) {
 			[]string{"Published", "claude.ai"},
 		},
 		{
+			"signed in", returning(), "claude.ai",
+			[]string{
+				"Your account Go on as octocat You are signed in with GitHub.", "Use another account with GitHub May ask you to share: your profile read:user",
+				"Do not ask again for this program", "To undo this, sign out at mcp.example.com/signout.",
+			},
+			[]string{"unless you already are signed in"},
+		},
+		{
+			"signed in, for an app that cannot be remembered", returningAtSeveral(), "cursor://anysphere.cursor-mcp",
+			[]string{"Go on as ada@example.com You are signed in with Example Corp.", "Use another account with Local account"},
+			[]string{"Do not ask again"},
+		},
+		{
+			"nobody signed in, at a website that may be remembered",
+			change(returning(), func(c *web.Consent) { c.SignedIn = nil }), "claude.ai",
+			[]string{"You sign in with GitHub", "Do not ask again"},
+			[]string{"another account"},
+		},
+		{
 			// A kind this page does not know gets the warning, not the benefit of the doubt.
 			"unknown kind of redirect URI",
 			change(claude(), func(c *web.Consent) { c.RedirectKind = "" }), "https://claude.ai",
@@ -208,7 +246,7 @@ func TestHostileClientIsJustText(t *testing.T) {
 		t.Errorf("page of %d bytes", w.Body.Len())
 	}
 	doc := parse(t, w.Body.String())
-	want := parse(t, write(t, consent(claude())).Body.String())
+	want := parse(t, write(t, consent(returning())).Body.String())
 	if diff := cmp.Diff(want.fields(), doc.fields()); diff != "" {
 		t.Errorf("the form changed (-want +got):\n%s", diff)
 	}

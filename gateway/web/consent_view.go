@@ -29,8 +29,9 @@ type consentView struct {
 	// SignIn is the only upstream, nil when there is a choice.
 	SignIn *upstreamView
 	// Account is who is signed in, nil for nobody.
-	Account  *accountView
-	Remember bool
+	Account *accountView
+	// Undo is where not being asked again is undone, nil if it is not offered.
+	Undo []string
 }
 
 // accountView is the choice to go on as who is signed in.
@@ -60,7 +61,9 @@ func newConsentView(c *Consent) *consentView {
 			Name: u.Name, Label: readable(u.Label), Scopes: terms(u.Scopes), First: i == 0,
 		})
 	}
-	v.Remember = c.MayRemember
+	if c.MayRemember {
+		v.Undo = breakable(strings.TrimPrefix(ascii(c.SignOutURL), "https://"))
+	}
 	switch {
 	case c.SignedIn != nil:
 		v.Account = &accountView{StaySignedIn, readable(c.SignedIn.Name), readable(c.SignedIn.Upstream)}

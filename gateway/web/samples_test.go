@@ -56,6 +56,21 @@ func cursor() *web.Consent {
 	return c
 }
 
+// returning is a person who is signed in, at a website that may be remembered.
+func returning() *web.Consent {
+	c := claude()
+	c.SignedIn = &web.Account{Name: "octocat", Upstream: "GitHub"}
+	c.MayRemember, c.SignOutURL = true, "https://mcp.example.com/signout"
+	return c
+}
+
+// returningAtSeveral is the same at a server with several upstreams, for an app.
+func returningAtSeveral() *web.Consent {
+	c := cursor()
+	c.SignedIn = &web.Account{Name: "ada@example.com", Upstream: "Example Corp"}
+	return c
+}
+
 // bare has every optional field empty.
 func bare() *web.Consent {
 	return &web.Consent{
@@ -75,11 +90,23 @@ func hostile() *web.Consent {
 	c.RedirectURI = "https://" + c.RedirectHost + "/cb?next=" + strings.Repeat("A", 1500)
 	c.ResourceName = "Wetter für Straßenbahnhaltestellenüberdachungsbeauftragtenvertretung </title><script>alert(3)</script>"
 	c.Scopes = []string{"mcp", `"onfocus=alert(4)`, strings.Repeat("scope", 60)}
+	c.SignedIn = &web.Account{Name: c.ClientName, Upstream: strings.Repeat("Upstream", 30) + "\u202e"}
+	c.MayRemember, c.SignOutURL = true, "https://"+strings.Repeat("mcp.", 40)+"example.com/signout"
 	return c
 }
 
 func consent(c *web.Consent) func(http.ResponseWriter) error {
 	return func(w http.ResponseWriter) error { return web.WriteConsent(w, c) }
+}
+
+func signOut(s *web.SignOut) func(http.ResponseWriter) error {
+	return func(w http.ResponseWriter) error { return web.WriteSignOut(w, s) }
+}
+
+func octocatSigningOut() *web.SignOut {
+	return &web.SignOut{
+		Action: "/signout", CSRF: "dG9rZW4", Site: "https://mcp.example.com", SignedInAs: "octocat", SignedInWith: "GitHub",
+	}
 }
 
 func signIn(status int, s *web.SignIn) func(http.ResponseWriter) error {
@@ -130,11 +157,19 @@ func samples() []sample {
 		{"consent-claude", consent(claude())},
 		{"consent-inspector", consent(inspector())},
 		{"consent-cursor", consent(cursor())},
+		{"consent-returning", consent(returning())},
+		{"consent-returning-at-several", consent(returningAtSeveral())},
 		{"consent-bare", consent(bare())},
 		{"consent-hostile", consent(hostile())},
 		{"signin", signIn(http.StatusOK, firstSignIn())},
 		{"signin-failed", signIn(http.StatusUnauthorized, failedSignIn())},
 		{"signin-bare", signIn(http.StatusOK, &web.SignIn{Action: "/callback/local", State: "s", CSRF: "c"})},
+		{"signout", signOut(octocatSigningOut())},
+		{"signout-hostile", signOut(&web.SignOut{
+			Action: "/signout", CSRF: "c", Site: "http://" + strings.Repeat("very-long-", 20) + "xn--pypal-4ve.example:8080",
+			SignedInAs: `"><script>alert(1)</script>` + "\u202e" + strings.Repeat("a", 500), SignedInWith: strings.Repeat("Label", 60),
+		})},
+		{"signout-nobody", signOut(&web.SignOut{Site: "https://mcp.example.com"})},
 		{"problem-unknown-client", problem(unknownClient())},
 		{"problem-declined", problem(declined())},
 		{"problem-bare", problem(&web.Problem{Status: http.StatusNotFound, Title: "Not found"})},
