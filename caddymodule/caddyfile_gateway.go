@@ -34,6 +34,8 @@ func init() {
 //		issuer           <url>
 //		allow            <rule...>
 //		scopes           <scope...>
+//		require_scopes   <scope...>
+//		scope_includes   <scope> <included...>
 //		also             <path...>
 //		identity_headers on|off
 //		allowed_origins  <origin...>

@@ -29,6 +29,8 @@ func init() {
 //		issuer           <url>
 //		allow            <rule...>
 //		scopes           <scope...>
+//		require_scopes   <scope...>
+//		scope_includes   <scope> <included...>
 //		also             <path...>
 //		identity_headers on|off
 //		allowed_origins  <origin...>
@@ -86,10 +88,33 @@ func (h *Handler) options() optionSet {
 		"issuer":           issuerOption(&h.Issuer),
 		"allow":            list(&h.Allow, checkRule),
 		"scopes":           list(&h.Scopes, checkScope),
+		"require_scopes":   list(&h.RequireScopes, checkScope),
+		"scope_includes":   h.parseScopeIncludes,
 		"also":             list(&h.Also, nil), // checked together with the path
 		"identity_headers": h.parseIdentityHeaders,
 		"allowed_origins":  list(&h.AllowedOrigins, checkAllowedOrigin),
 	}
+}
+
+// parseScopeIncludes reads one scope and those it includes; a further line is for
+// another scope.
+func (h *Handler) parseScopeIncludes(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 {
+		return errors.New("scope_includes: write a scope and those it includes, as in scope_includes mcp:admin mcp:read")
+	}
+	var errs []error
+	for _, s := range args {
+		errs = append(errs, checkScope(s))
+	}
+	if _, twice := h.ScopeIncludes[args[0]]; twice {
+		errs = append(errs, fmt.Errorf("scope_includes: %q is given twice, list what it includes on one line", args[0]))
+	}
+	if h.ScopeIncludes == nil {
+		h.ScopeIncludes = map[string][]string{}
+	}
+	h.ScopeIncludes[args[0]] = args[1:]
+	return errors.Join(errs...)
 }
 
 func (h *Handler) parseIdentityHeaders(d *caddyfile.Dispenser) error {

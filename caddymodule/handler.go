@@ -67,6 +67,15 @@ type Handler struct {
 	Allow []string `json:"allow,omitempty"`
 	// Scopes of the resource. Default: one scope, `mcp`.
 	Scopes []string `json:"scopes,omitempty"`
+	// RequireScopes are scopes that every request's token must have. One that
+	// lacks some is answered with 403 and a challenge, upon which clients sign in
+	// again and ask for them. The scopes must cover them. Default: none; the
+	// backend sees what was granted in X-Mcp-Scope.
+	RequireScopes []string `json:"require_scopes,omitempty"`
+	// ScopeIncludes maps a scope to those it includes: a token with the first
+	// need not have the others. A scope that is only named here is granted to
+	// clients that ask for it, and advertised to none.
+	ScopeIncludes map[string][]string `json:"scope_includes,omitempty"`
 	// IdentityHeaders says whether the backend is told who calls, in
 	// X-Forwarded-User and others. Default: true.
 	IdentityHeaders *bool `json:"identity_headers,omitempty"`
@@ -222,6 +231,8 @@ func (h *Handler) resource() (*gateway.Resource, error) {
 		Also:            h.Also,
 		Name:            h.Name,
 		Scopes:          scopes,
+		RequireScopes:   h.RequireScopes,
+		ScopeIncludes:   h.ScopeIncludes,
 		Policy:          pol,
 		IdentityHeaders: h.IdentityHeaders == nil || *h.IdentityHeaders,
 		AllowedOrigins:  h.AllowedOrigins,

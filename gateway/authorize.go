@@ -40,7 +40,7 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	}
 	var scopes []string
 	if perr == nil {
-		scopes, perr = requestedScopes(req.Scope, g.cfg.Scopes)
+		scopes, perr = requestedScopes(req.Scope, g.cfg)
 	}
 	var asked prompt
 	if perr == nil {
@@ -123,12 +123,12 @@ func (s *Server) resolveResource(requested []string) (*Guard, *oauth.Error) {
 
 // requestedScopes is what will be granted: what was asked for, as far as the
 // resource has it. Unknown scopes are dropped, not refused (R5.11).
-func requestedScopes(scope string, offered []string) ([]string, *oauth.Error) {
+func requestedScopes(scope string, res *Resource) ([]string, *oauth.Error) {
 	requested, perr := oauth.ParseScope(scope)
 	if perr != nil {
 		return nil, perr
 	}
-	return oauth.GrantScopes(requested, offered), nil
+	return oauth.GrantScopes(requested, res.Scopes, res.knownScopes()...), nil
 }
 
 // refuseAuthorization sends an error before anybody approved anything. A loopback

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
 	"github.com/caddy-mcp/caddy-mcp-oauth/policy"
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
 )
@@ -53,6 +54,13 @@ type Resource struct {
 	// Scopes is scopes_supported, the baseline every token of this resource gets
 	// unless the client asks for less. Not empty.
 	Scopes []string
+	// RequireScopes must all be covered by a token, or the answer is 403 and a
+	// challenge to sign in for more. Scopes cover them, so that who asks for what
+	// it is told to never sees that. Empty: any token of the resource will do.
+	RequireScopes []string
+	// ScopeIncludes is which scopes include others. Those it names beyond Scopes
+	// are granted to clients that ask for them, and advertised to none.
+	ScopeIncludes oauth.ScopeHierarchy
 	// Policy decides who is allowed. Not nil.
 	Policy *policy.Policy
 	// IdentityHeaders says whether the backend is told who calls.

@@ -76,6 +76,10 @@ func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, matched string, ne
 			"subject", v.principal.Subject)
 		return nil
 	}
+	if !g.suffices(tok) {
+		g.stepUp(w, r, tok, v.principal.Subject)
+		return nil
+	}
 	return g.forward(w, r, matched, origin, tok, v, next)
 }
 
@@ -192,12 +196,16 @@ func (g *Guard) challengeFor(path string) oauth.Challenge {
 }
 
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, status int, reason, description string, args ...any) {
-	g.log.Info("request refused", append([]any{"reason", reason, "resource", g.resource, "method", r.Method}, args...)...)
 	code := oauth.CodeInvalidRequest
 	if status == http.StatusForbidden {
 		code = oauth.CodeAccessDenied
 	}
-	writeJSON(w, status, &oauth.Error{Code: code, Description: description})
+	g.refuseWith(w, r, &oauth.Error{Code: code, Description: description, Status: status}, reason, args...)
+}
+
+func (g *Guard) refuseWith(w http.ResponseWriter, r *http.Request, e *oauth.Error, reason string, args ...any) {
+	g.log.Info("request refused", append([]any{"reason", reason, "resource", g.resource, "method", r.Method}, args...)...)
+	writeOAuthError(w, e)
 }
 
 // newGuard precomputes all that does not depend on the request.

@@ -32,7 +32,7 @@ func (s *Server) exchangeRefresh(ctx context.Context, c *client, req *oauth.Toke
 	if perr != nil {
 		return nil, perr
 	}
-	scopes, perr := narrowScopes(req.Scope, g.Scopes)
+	scopes, perr := narrowScopes(req.Scope, g.Scopes, s.byResource[g.Resource].cfg.ScopeIncludes)
 	if perr != nil {
 		return nil, perr
 	}
@@ -80,13 +80,19 @@ func successor(r *storage.Rotated, candidates []string) string {
 }
 
 // narrowScopes applies the scope parameter of a refresh: less than was granted is
-// possible, more never (RFC 6749 §6). Scopes beyond the grant are dropped.
-func narrowScopes(scope string, granted []string) ([]string, *oauth.Error) {
+// possible, more never (RFC 6749 §6). A scope that a granted one includes is less.
+// Scopes beyond the grant are dropped.
+func narrowScopes(scope string, granted []string, h oauth.ScopeHierarchy) ([]string, *oauth.Error) {
 	requested, perr := oauth.ParseScope(scope)
 	if perr != nil || len(requested) == 0 {
 		return granted, perr
 	}
 	kept := slices.DeleteFunc(slices.Clone(granted), func(sc string) bool { return !slices.Contains(requested, sc) })
+	for _, sc := range requested {
+		if !slices.Contains(kept, sc) && h.Covers(granted, sc) {
+			kept = append(kept, sc)
+		}
+	}
 	if len(kept) == 0 {
 		return nil, oauth.NewError(oauth.CodeInvalidScope, "none of the requested scopes was granted")
 	}

@@ -102,6 +102,7 @@ func (c *Config) validateResources() []error {
 		if len(r.Scopes) == 0 {
 			errs = append(errs, fmt.Errorf("resource %s: no scopes", r.Path))
 		}
+		errs = append(errs, r.validateRequired())
 		for _, sc := range r.Scopes {
 			if !oauth.ValidScopeToken(sc) || sc == oauth.ScopeOfflineAccess {
 				errs = append(errs, fmt.Errorf("resource %s: %q cannot be a scope of a resource", r.Path, sc))
@@ -109,6 +110,19 @@ func (c *Config) validateResources() []error {
 		}
 	}
 	return errs
+}
+
+// validateRequired also keeps a challenge from asking for what nobody gets, and
+// clients from being refused that asked for all they were told of.
+func (r *Resource) validateRequired() error {
+	if err := r.ScopeIncludes.Check(); err != nil {
+		return fmt.Errorf("resource %s: scope_includes: %w", r.Path, err)
+	}
+	if missing := r.ScopeIncludes.Missing(r.Scopes, r.RequireScopes); missing != nil {
+		return fmt.Errorf("resource %s: require_scopes: scopes do not cover %s, so every client would be refused first",
+			r.Path, oauth.FormatScope(missing))
+	}
+	return nil
 }
 
 func (c *Config) validateUpstreams() []error {

@@ -24,6 +24,8 @@ type liveToken struct {
 	ring *token.Ring
 	// view is what the last request with this token made of it.
 	view atomic.Pointer[view]
+	// sufficesFor is the guard that found the token's scopes to be enough.
+	sufficesFor atomic.Pointer[Guard]
 }
 
 // Reasons a token is refused. They are logged and counted; the client learns the

@@ -56,14 +56,15 @@ func ValidScopeToken(s string) bool {
 func FormatScope(scopes []string) string { return strings.Join(scopes, " ") }
 
 // GrantScopes returns what a request for requested gets where offered is on
-// offer: the offered scopes it names, in the order of offered. Scopes nobody
-// offers are dropped, not refused, because clients ask for the union of
-// everything they ever saw (R5.11); if that leaves nothing, the request gets
-// all that is offered. offline_access is kept at the end when it was requested.
-func GrantScopes(requested, offered []string) []string {
+// offer: the offered scopes it names, in the order of offered, and those of
+// further, which are granted to who asks for them by name. Scopes nobody offers are
+// dropped, not refused, because clients ask for the union of everything they ever
+// saw (R5.11); if that leaves nothing, the request gets all that is offered.
+// offline_access is kept at the end when it was requested.
+func GrantScopes(requested, offered []string, further ...string) []string {
 	var granted []string
-	for _, s := range offered {
-		if s != ScopeOfflineAccess && slices.Contains(requested, s) {
+	for _, s := range slices.Concat(offered, further) {
+		if s != ScopeOfflineAccess && slices.Contains(requested, s) && !slices.Contains(granted, s) {
 			granted = append(granted, s)
 		}
 	}
