@@ -104,6 +104,9 @@ func flags(path string, c *config) []chromedp.ExecAllocatorOption {
 		chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-field-trial-config", true),
+		// A page that comes back out of this cache is not loaded, and DevTools do not
+		// tell when it is there. A form approved in it is a form approved twice.
+		chromedp.Flag("disable-back-forward-cache", true),
 		chromedp.Flag("no-proxy-server", true),
 		chromedp.Flag("host-resolver-rules", strings.Join(rules, ", ")),
 		chromedp.Flag("lang", "en-US"),

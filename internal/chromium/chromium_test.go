@@ -158,6 +158,35 @@ func TestPagesAreDifferentPeople(t *testing.T) {
 	}
 }
 
+func TestTabsAreTheSamePerson(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, "", "/done")
+	first := chromium.New(t).Page(t)
+	first.Open(srv.URL + "/cookie")
+	second := first.Tab(t)
+	second.Open(srv.URL + "/cookie")
+	if got := second.Text("#seen"); got != "true" {
+		t.Errorf("cookie seen in the second tab: %s", got)
+	}
+	if got := first.Text("#seen"); got != "false" {
+		t.Errorf("the first tab changed: %s", got)
+	}
+}
+
+func TestBack(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, "", "/done")
+	p := chromium.New(t).Page(t)
+	p.Open(srv.URL + "/")
+	p.Click("#link")
+	p.WaitFor("#host")
+	p.Back()
+	p.WaitFor("#go")
+	if got := p.URL(); got != srv.URL+"/" {
+		t.Errorf("back at %s", got)
+	}
+}
+
 func TestLookAndKeyboard(t *testing.T) {
 	t.Parallel()
 	p := chromium.New(t).Page(t)

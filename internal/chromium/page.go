@@ -28,7 +28,18 @@ type Page struct {
 // Tolerate did not name.
 func (b *Browser) Page(t testing.TB) *Page {
 	t.Helper()
-	ctx, closeTab := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
+	return openTab(t, b.ctx, chromedp.WithNewBrowserContext())
+}
+
+// Tab opens another tab of the same person: it has the cookies of p.
+func (p *Page) Tab(t testing.TB) *Page {
+	t.Helper()
+	return openTab(t, p.ctx)
+}
+
+func openTab(t testing.TB, parent context.Context, options ...chromedp.ContextOption) *Page {
+	t.Helper()
+	ctx, closeTab := chromedp.NewContext(parent, options...)
 	p := &Page{t: t, ctx: ctx, watch: newWatch()}
 	t.Cleanup(func() {
 		closeTab()
@@ -64,6 +75,12 @@ func (p *Page) Fill(selector, text string) {
 func (p *Page) Click(selector string) {
 	p.t.Helper()
 	p.act("click "+selector, chromedp.Click(chromedp.CSS(selector), chromedp.NodeVisible))
+}
+
+// Back presses the back button and waits until the page before is loaded again.
+func (p *Page) Back() {
+	p.t.Helper()
+	p.act("go back", chromedp.NavigateBack())
 }
 
 // Press sends keys to the focused element. For Tab and Enter see chromedp's kb.
