@@ -104,6 +104,19 @@ func TestNoSecretIsWrittenDown(t *testing.T) {
 		w.postJSON(oauth.PathRegister, mcpClients[0].body, "Authorization", "Bearer "+w.config.Registration.Token)
 		w.store.failOn(verb, nil)
 	}
+	// A second client goes on in the session, and it ends.
+	action2, fields2 := b.open(q)
+	second2 := location(t, b.approve(action2, fields2))
+	s.add("code of the session", second2.Query().Get("code"))
+	s.addCookies(b)
+	action2, fields2 = b.openSignOut()
+	s.add("csrf of the sign-out", fields2.Get("csrf"))
+	b.submit(action2, with(fields2, "csrf", flip(fields2.Get("csrf"))))
+	b.submit(action2, fields2)
+	if !strings.Contains(w.log.String(), "signed out") {
+		t.Error("not signed out")
+	}
+
 	idp.SetMode(testidp.Deny)
 	denied := b.visit(b.approve(action, fields))
 	s.add("denied state", denied.Query().Get("state"))
