@@ -5,7 +5,9 @@ package fetch
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/limiter"
@@ -60,7 +62,7 @@ func (b *Budget) take(ctx context.Context, rawURL string) error {
 			return errBudget
 		}
 	}
-	if ok, _ := b.host.Allow(u.Hostname()); !ok {
+	if ok, _ := b.host.Allow(hostKey(u.Hostname())); !ok {
 		return errBudget
 	}
 	if ok, _ := b.total.Allow(""); !ok {
@@ -72,6 +74,14 @@ func (b *Budget) take(ctx context.Context, rawURL string) error {
 	default:
 		return errBudget
 	}
+}
+
+// hostKey is the same for all spellings of a host.
+func hostKey(host string) string {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.Unmap().WithZone("").String()
+	}
+	return strings.TrimSuffix(strings.ToLower(host), ".")
 }
 
 func (b *Budget) release() { <-b.slots }

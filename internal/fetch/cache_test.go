@@ -343,6 +343,10 @@ func TestBudget(t *testing.T) {
 		}
 	}
 	c.wantRequests(t, 30)
+	for _, same := range []string{"CLIENT", "Client", "cLiEnT"} { // is the same host, however it is written
+		_, err := c.Get(t.Context(), url(same, 1))
+		wantFailure(t, err, fetch.ReasonLimited, true)
+	}
 	c.clock.Advance(time.Hour)
 	for i := range 30 {
 		if _, err := c.Get(t.Context(), url("client", 1000+i)); err != nil {
