@@ -252,7 +252,7 @@ func TestKeysOutOfReach(t *testing.T) {
 	}{
 		"server broken": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, http.StatusServiceUnavailable, "temporarily_unavailable"},
 		"not there":     {http.NotFound, http.StatusUnauthorized, "invalid_client"},
-		"moved":         {http.RedirectHandler("/elsewhere", 301).ServeHTTP, http.StatusUnauthorized, "invalid_client"},
+		"moved":         {http.RedirectHandler("/elsewhere", http.StatusMovedPermanently).ServeHTTP, http.StatusUnauthorized, "invalid_client"},
 		"no keys":       {withJSON(`{"keys":[]}`), http.StatusUnauthorized, "invalid_client"},
 		"private keys":  {withJSON(`{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`), http.StatusUnauthorized, "invalid_client"},
 		"too long":      {withJSON(`{"keys":[],"x":"` + strings.Repeat("x", 65<<10) + `"}`), http.StatusUnauthorized, "invalid_client"},

@@ -100,7 +100,7 @@ func TestUnusableDocuments(t *testing.T) {
 		"server broken": {func(p *publisher) { p.serve(path, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) }) }, "status 500", true},
 		"moved": {func(p *publisher) {
 			p.document("/new", nil)
-			p.serve(path, http.RedirectHandler("/new", 302).ServeHTTP)
+			p.serve(path, http.RedirectHandler("/new", http.StatusFound).ServeHTTP)
 		}, "status 302", false},
 		"a web page":        {func(p *publisher) { p.serve(path, withJSON("<html>", "Content-Type", "text/html")) }, "content_type", false},
 		"no JSON":           {func(p *publisher) { p.serve(path, withJSON("<html>")) }, "not a JSON object", false},

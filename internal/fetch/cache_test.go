@@ -260,7 +260,7 @@ func TestStaleCopies(t *testing.T) {
 		c.want(t, "v1", 2)
 	})
 	for name, gone := range map[string]http.HandlerFunc{
-		"removed": http.NotFound, "invalid": jsonHandler("bad"), "moved": http.RedirectHandler("/d", 302).ServeHTTP,
+		"removed": http.NotFound, "invalid": jsonHandler("bad"), "moved": http.RedirectHandler("/d", http.StatusFound).ServeHTTP,
 		"HTML": jsonHandler("v2", "Content-Type", "text/html"),
 	} {
 		t.Run(name, func(t *testing.T) {
