@@ -35,7 +35,7 @@ func TestScopeHierarchyMissing(t *testing.T) {
 			t.Errorf("%q for %q (-want +got):\n%s", tt.held, tt.required, diff)
 		}
 	}
-	if (ScopeHierarchy)(nil).Covers([]string{"admin"}, "read") {
+	if ScopeHierarchy(nil).Covers([]string{"admin"}, "read") {
 		t.Error("no hierarchy includes nothing")
 	}
 }
