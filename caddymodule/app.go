@@ -125,7 +125,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		errs = append(errs, errors.New("encryption_key is required with this storage: "+
 			"every machine needs the same one, made by `openssl rand -base64 32`"))
 	}
-	errs = append(errs, a.watchExit(ctx))
+	errs = append(errs, a.watchExit(ctx), registerMetrics(ctx.GetMetricsRegistry()))
 	return errors.Join(errs...)
 }
 

@@ -49,7 +49,9 @@ func acquireState(engine StorageEngine, user stateUser) (*sharedState, error) {
 		if err != nil {
 			return nil, err
 		}
-		state := gateway.NewState(gateway.Options{Store: store, Ring: user.ring, Logger: slog.New(logs)})
+		state := gateway.NewState(gateway.Options{
+			Store: store, Ring: user.ring, Logger: slog.New(logs), Count: countEvent,
+		})
 		return &sharedState{key: key, state: state, logs: logs}, nil
 	})
 	if err != nil {

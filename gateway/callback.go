@@ -114,6 +114,7 @@ func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, p *stora
 		s.showProblem(w, r, problemStore.withCause(err).withFlow(p.Flow))
 		return
 	}
+	s.st.count(EventSignedIn)
 	s.log.Info("signed in", "flow", p.Flow, "subject", id.Subject(),
 		"client_id", p.Request.ClientID, "resource", p.Request.Resource)
 	s.sendCode(w, r, p.Flow, p.Request, id)
@@ -180,6 +181,7 @@ func (s *Server) sendCode(w http.ResponseWriter, r *http.Request, flow string, a
 // notAllowed tells the person. No code is issued, and the client is not told by a
 // redirect: the page is what the person must read, the link ends the client's wait.
 func (s *Server) notAllowed(w http.ResponseWriter, r *http.Request, flow string, a storage.Authorization, id identity.Identity) {
+	s.st.count(EventNotAllowed)
 	s.log.Warn("account not allowed", "flow", flow, "subject", id.Subject(), "resource", a.Resource)
 	s.showProblem(w, r, problem{
 		status: http.StatusForbidden, reason: "not_allowed", flow: flow, title: "You do not have access",

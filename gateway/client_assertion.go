@@ -33,6 +33,7 @@ func (s *Server) verifyAssertion(ctx context.Context, c *client, assertion strin
 	err := s.st.store.RememberOnce(ctx, s.cfg.Issuer, id, claims.UsedUntil().Sub(s.st.now()))
 	switch {
 	case errors.Is(err, storage.ErrExists):
+		s.st.count(EventAssertionReplayed)
 		s.log.Warn("client assertion replayed", "client_id", c.ID)
 		return oauth.NewError(oauth.CodeInvalidClient, "client_assertion: its jti was used before")
 	case err != nil:

@@ -85,6 +85,9 @@ func (s *Server) showProblem(w http.ResponseWriter, r *http.Request, p problem) 
 	if p.status >= 500 {
 		level = slog.LevelError
 	}
+	if p.reason == problemStore.reason {
+		s.st.count(EventStoreFailed)
+	}
 	attrs := []slog.Attr{
 		slog.String("reason", p.reason), slog.String("flow", p.flow), slog.String("path", r.URL.Path),
 		slog.Int("status", p.status),

@@ -45,6 +45,7 @@ func (s *Server) serveRegister(w http.ResponseWriter, r *http.Request) {
 		s.refuseRegistration(w, s.storeError("create client", err))
 		return
 	}
+	s.st.count(EventClientRegistered)
 	s.log.Info("client registered", "client_id", c.ID, "redirect_host", oauth.RedirectHost(c.RedirectURIs[0]))
 	info := oauth.NewRegistrationResponse(registrationOf(c), c.ID, secret, c.CreatedAt)
 	info.RegistrationAccessToken, info.RegistrationClientURI = manage, s.registrationURI(c.ID)

@@ -50,6 +50,7 @@ func (s *Server) revokeToken(ctx context.Context, c *client, raw string) *oauth.
 	if err := s.st.revokeGrant(ctx, s.cfg.Issuer, grantID); err != nil {
 		return s.storeError("revoke grant", err)
 	}
+	s.st.count(EventRevoked)
 	s.log.Info("grant revoked by its client", "client_id", c.ID)
 	return nil
 }

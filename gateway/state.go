@@ -25,6 +25,7 @@ type State struct {
 	limiters limiterSet
 	remote   *remoteClients
 	now      func() time.Time
+	counter  func(Event)
 	log      *slog.Logger
 }
 
@@ -36,6 +37,8 @@ type Options struct {
 	// Fetch gets what clients publish. Nil means one that reaches public addresses
 	// only; tests give their own.
 	Fetch *fetch.Client
+	// Count is told of every event, for metrics. Nil counts nothing.
+	Count func(Event)
 	// Now is the clock. Nil means time.Now.
 	Now func() time.Time
 }
@@ -54,6 +57,7 @@ func NewState(o Options) *State {
 		streams: newStreamTable(),
 		remote:  newRemoteClients(o.Fetch, o.Now),
 		now:     o.Now,
+		counter: o.Count,
 		log:     o.Logger,
 	}
 	st.ring.Store(o.Ring)

@@ -76,6 +76,7 @@ func (s *Server) refuseToken(w http.ResponseWriter, r *http.Request, clientID st
 
 // storeError logs the cause of a failed verb and tells the client to come back.
 func (s *Server) storeError(verb string, err error) *oauth.Error {
+	s.st.count(EventStoreFailed)
 	s.log.Error("store failed", "verb", verb, "error", err)
 	return unavailable()
 }
@@ -189,6 +190,7 @@ func (s *Server) stillAllowed(ctx context.Context, g *storage.Grant) *oauth.Erro
 		return s.storeError("account", err)
 	}
 	if guard := s.byResource[g.Resource]; guard == nil || !guard.cfg.Policy.Allows(id) {
+		s.st.count(EventNotAllowed)
 		s.log.Warn("account no longer allowed", "subject", g.Subject, "resource", g.Resource)
 		return invalidGrant("the account is not allowed to use this resource")
 	}

@@ -43,6 +43,7 @@ func (s *Server) exchangeCode(ctx context.Context, c *client, req *oauth.TokenRe
 	case err != nil:
 		return nil, s.storeError("redeem code", err)
 	}
+	s.st.count(EventGrantIssued)
 	s.log.Info("grant issued", "subject", g.Subject, "client_id", g.ClientID, "resource", g.Resource)
 	return s.respond(g, g.Scopes, refresh)
 }
@@ -65,6 +66,7 @@ func checkCode(g *storage.Grant, req *oauth.TokenRequest) *oauth.Error {
 // that belongs to it. One of the two was not the client, so both lose (RFC 6749
 // §4.1.2, OAuth 2.1 §7.5.3).
 func (s *Server) codeReplayed(ctx context.Context, grantID string, c *client) *oauth.Error {
+	s.st.count(EventCodeReplayed)
 	s.log.Warn("authorization code replayed, grant revoked", "client_id", c.ID)
 	if err := s.st.revokeGrant(ctx, s.cfg.Issuer, grantID); err != nil {
 		return s.storeError("revoke grant", err)

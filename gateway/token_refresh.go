@@ -49,6 +49,7 @@ func (s *Server) exchangeRefresh(ctx context.Context, c *client, req *oauth.Toke
 	switch {
 	case errors.Is(err, storage.ErrReuse):
 		s.st.forgetGrant(g.ID)
+		s.st.count(EventRefreshReused)
 		s.log.Warn("refresh token reused after its time, grant revoked", "subject", g.Subject, "client_id", g.ClientID)
 		return nil, invalidGrant("it was used before, sign in again")
 	case errors.Is(err, storage.ErrNotFound):
@@ -59,6 +60,10 @@ func (s *Server) exchangeRefresh(ctx context.Context, c *client, req *oauth.Toke
 	refresh := successor(rotated, ring.Successors(g.ID, req.RefreshToken, rotated.Nonce))
 	if refresh == "" { // only where the key that derived it has left the ring
 		return nil, invalidGrant("its successor cannot be derived with the present keys")
+	}
+	s.st.count(EventRefreshed)
+	if rotated.Repeat {
+		s.st.count(EventRefreshRepeated)
 	}
 	return s.respond(rotated.Grant, scopes, refresh)
 }
