@@ -121,7 +121,11 @@ func TestLoopbackAndPrivateUseAreNeverRemembered(t *testing.T) {
 func TestRememberedIsExact(t *testing.T) {
 	t.Parallel()
 	const secondURI = "https://client.example/second"
-	scopes := func(c *gateway.Config) { c.Resources[0].Scopes = []string{"mcp", "admin"} }
+	scopes := func(c *gateway.Config) {
+		for _, r := range c.Resources {
+			r.Scopes = []string{"mcp", "admin"}
+		}
+	}
 	w := newWorld(t, twoResources(t), scopes, anybody(t))
 	b := w.signedIn()
 	id := w.register(webURI, secondURI)
@@ -147,8 +151,8 @@ func TestRememberedIsExact(t *testing.T) {
 		"another scope":         with(q, "scope", "admin"),
 		"all scopes":            with(q, "scope", ""),
 		"offline access":        with(q, "scope", "mcp offline_access"),
-		"another resource":      with(q, "resource", issuer+"/ops", "scope", ""),
-		"further path of it":    with(q, "resource", issuer+"/sse", "scope", ""),
+		"another resource":      with(q, "resource", issuer+"/ops"),
+		"further path of it":    with(q, "resource", issuer+"/sse"),
 		"prompt=consent":        with(q, "prompt", "consent"),
 		"prompt=select_account": with(q, "prompt", "select_account"),
 		"several prompts":       with(q, "prompt", "create consent"),

@@ -79,6 +79,7 @@ func TestSignOutForgetsConsents(t *testing.T) {
 	w.up.identity = hubot()
 	other := w.signedIn()
 	other.remembers(q)
+	wantCode(t, first.fromClient(q))
 
 	first.signOut()
 	wantAsked(t, second.fromClient(q), "octocat") // still signed in, but asked
