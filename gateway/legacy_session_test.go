@@ -154,6 +154,23 @@ func TestLegacySessionOfSomebodyElse(t *testing.T) {
 	w.wantStatus(w.post(u.RequestURI(), w.issue().token), http.StatusAccepted)
 }
 
+// encryption_key is replaced while a session is open: it goes on for as long as the
+// old key is accepted.
+func TestLegacySessionAcrossAKeyRotation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, withLegacy(t))
+	w.legacyBackend("/messages?sessionId=1")
+	tok := w.issue().token
+	u := w.openLegacy("/sse", tok)
+	w.state.SetRing(token.NewRing(token.Key{2}, token.Key{1}))
+	w.wantStatus(w.post(u.RequestURI(), tok), http.StatusAccepted)
+	next := w.openLegacy("/sse", tok)
+	if next.RawQuery == u.RawQuery {
+		t.Error("the old key is still in use")
+	}
+	w.wantStatus(w.post(next.RequestURI(), tok), http.StatusAccepted)
+}
+
 // The proof of one URI is good for no other: not for another session, not at
 // another path or resource, and not for two sessions at once.
 func TestLegacyProofIsForOneURI(t *testing.T) {
@@ -333,5 +350,19 @@ func TestLegacyEndpointArrivesAtOnce(t *testing.T) {
 	send("data: {}\n")
 	if got := next(); got != "data: {}\n" {
 		t.Errorf("got %q", got)
+	}
+}
+
+// A stream that ends within its first event loses nothing.
+func TestLegacyEndpointThatNeverEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const cut = ": hello\n\nevent: endpoint\ndata: /mess"
+	w.backend = func(rw http.ResponseWriter, _ *http.Request) {
+		rw.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(rw, cut)
+	}
+	if got := body(t, w.get("/mcp", bearer(w.issue().token)...)); got != cut {
+		t.Errorf("got %q, want %q", got, cut)
 	}
 }

@@ -24,7 +24,7 @@ func (s *Server) namesOwnHost(redirectURIs []string) bool {
 	}
 	for _, raw := range redirectURIs {
 		u, err := url.Parse(raw)
-		if err == nil && u.Scheme == "https" && strings.EqualFold(strings.TrimSuffix(u.Hostname(), "."), issuer.Hostname()) {
+		if err == nil && u.Scheme == "https" && strings.EqualFold(u.Hostname(), issuer.Hostname()) {
 			return true
 		}
 	}

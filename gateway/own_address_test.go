@@ -25,7 +25,7 @@ func TestRedirectsToOurselvesAreRefused(t *testing.T) {
 	w := newWorld(t)
 	for _, uri := range []string{
 		issuer + "/callback/github", issuer + "/mcp", issuer + "/", issuer + "/anything/else?x=y", issuer + ":8443/x", issuer + ":443/x",
-		"https://MCP.example.COM/x",
+		"https://MCP.example.COM/x", "https://mcp.example.com./x",
 	} {
 		for _, doc := range []string{registration(uri), registration("https://client.example/cb", uri)} {
 			if e := wantError(t, w.postJSON(oauth.PathRegister, doc), http.StatusBadRequest, "invalid_redirect_uri"); t.Failed() {

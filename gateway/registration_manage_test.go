@@ -3,7 +3,6 @@
 package gateway_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -166,9 +165,7 @@ func TestClientDeletesItself(t *testing.T) {
 	if text := body(t, resp); resp.StatusCode != http.StatusNoContent || text != "" || resp.Header.Get("Cache-Control") != "no-store" {
 		t.Fatalf("delete: %d %q", resp.StatusCode, text)
 	}
-	if _, err := bufio.NewReader(stream.Body).ReadByte(); err == nil {
-		t.Error("the stream goes on")
-	}
+	wantStreamEnd(t, stream.Body)
 	for _, tok := range []tokens{first, second} {
 		w.wantCall("/mcp", tok.AccessToken, http.StatusUnauthorized)
 		wantError(t, w.postForm(oauth.PathToken, refreshForm(m.ClientID, tok.RefreshToken)), http.StatusUnauthorized, "invalid_client")

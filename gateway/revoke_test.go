@@ -4,6 +4,7 @@ package gateway_test
 
 import (
 	"bufio"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -209,6 +210,16 @@ func TestRevocationAfterTheWorldChanged(t *testing.T) {
 	}
 }
 
+// wantStreamEnd checks that a stream is over without another byte.
+func wantStreamEnd(t *testing.T, stream io.ReadCloser) {
+	t.Helper()
+	timeout := time.AfterFunc(10*time.Second, func() { _ = stream.Close() })
+	n, err := stream.Read(make([]byte, 1))
+	if !timeout.Stop() || n > 0 || err == nil {
+		t.Errorf("the stream goes on: %d bytes, %v", n, err)
+	}
+}
+
 // The stream that is open ends with the grant, and only that one.
 func TestRevocationEndsOpenStreams(t *testing.T) {
 	t.Parallel()
@@ -216,22 +227,20 @@ func TestRevocationEndsOpenStreams(t *testing.T) {
 	front, back := w.proxied()
 	id, tok := w.tokens()
 	_, other := w.tokens()
-	open := func(tok tokens) (*testmcp.Stream, *bufio.Reader) {
+	open := func(tok tokens) (*testmcp.Stream, io.ReadCloser) {
 		s := testmcp.NewStream(nil)
 		back.Next(s.Reply)
 		resp := fetch(t, "GET", front+"/mcp", nil, append(bearer(tok.AccessToken), "Accept", "text/event-stream")...)
-		return s, bufio.NewReader(resp.Body)
+		return s, resp.Body
 	}
 	_, mine := open(tok)
 	stays, theirs := open(other)
 	wantRevoked(t, w.postForm(oauth.PathRevoke, tokenForm(id, tok.RefreshToken)))
-	if line, err := mine.ReadString('\n'); err == nil {
-		t.Errorf("the stream goes on: %q", line)
-	}
+	wantStreamEnd(t, mine)
 	if err := stays.Send(t.Context(), ": on\n"); err != nil {
 		t.Fatal(err)
 	}
-	if line, err := theirs.ReadString('\n'); err != nil || line != ": on\n" {
+	if line, err := bufio.NewReader(theirs).ReadString('\n'); err != nil || line != ": on\n" {
 		t.Errorf("the other stream: %q, %v", line, err)
 	}
 }
