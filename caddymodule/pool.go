@@ -60,6 +60,9 @@ func acquireState(engine StorageEngine, user stateUser) (*sharedState, error) {
 	shared := v.(*sharedState)
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
+	if len(shared.users) == 0 {
+		shared.state.SetJudge(user.allowed)
+	}
 	shared.users = append(shared.users, user)
 	shared.follow(user)
 	return shared, nil

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/fetch"
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/keyset"
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
@@ -64,6 +65,9 @@ func (s *Server) verifySignature(ctx context.Context, c *client, assertion strin
 	algorithms := oauth.AssertionAlgorithms
 	if c.alg != "" {
 		algorithms = slices.DeleteFunc(slices.Clone(algorithms), func(a string) bool { return a != c.alg })
+	}
+	if c.source == sourceConfigured {
+		ctx = fetch.Trusted(ctx)
 	}
 	keys, err := c.keys, error(nil)
 	if keys == nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/fetch"
@@ -79,6 +80,10 @@ func (s *Server) documentClient(ctx context.Context, id string) (*client, error)
 	host, perr := oauth.ClientDocumentHost(id)
 	if perr != nil {
 		return nil, &clientError{page: problemClientDocument, err: perr}
+	}
+	if strings.EqualFold(host, s.ownHost) {
+		// Whatever can be put on this site would be shown as published by it.
+		return nil, &clientError{page: problemClientDocument, err: errors.New("the document is on the host of this server")}
 	}
 	if d := s.cfg.ClientDocuments.Domains; len(d) > 0 && !slices.Contains(d, host) {
 		return nil, &clientError{page: problemClientNotAccepted, err: errors.New("host " + host + " is not among client_id_documents")}

@@ -383,8 +383,8 @@ func TestDocumentFloodFromOneAddress(t *testing.T) {
 		w.get(oauth.PathAuthorize + "?" + authorizeQuery(id, loopbackURI).Encode())
 		w.postForm(oauth.PathToken, codeForm(id, "mcpac_x"))
 	}
-	if n := p.site.Requests(); n != 60 {
-		t.Errorf("one address caused %d requests in a minute, want 60", n)
+	if n := p.site.Requests(); n != 30 {
+		t.Errorf("one address caused %d requests in a minute, want 30", n)
 	}
 	id := p.document("/client", nil)
 	other := request(http.MethodGet, oauth.PathAuthorize+"?"+authorizeQuery(id, loopbackURI).Encode(), "")

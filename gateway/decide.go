@@ -104,7 +104,9 @@ func (s *Server) approve(w http.ResponseWriter, r *http.Request, req *consentReq
 	}
 	if !s.approveSignedIn(w, r, req, remember) {
 		// Signed out, or signed in as somebody else, since the page was shown.
-		s.beginSignIn(w, r, req, signInChoice{upstream: req.Upstream, remember: remember})
+		// The page named a person: whoever happens to be signed in upstream is not
+		// meant by it.
+		s.beginSignIn(w, r, req, signInChoice{upstream: req.Upstream, remember: remember, askAccount: req.Fresh || req.Subject != ""})
 	}
 }
 

@@ -70,6 +70,7 @@ func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, matched string, ne
 	if tok == nil {
 		return err
 	}
+	judged := g.st.judge.Load()
 	v := tok.viewFor(g.cfg.Policy, g.log)
 	if !v.allowed {
 		g.refuse(w, r, http.StatusForbidden, "not_allowed", "this account is not allowed to use this MCP server",
@@ -80,7 +81,7 @@ func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, matched string, ne
 		g.stepUp(w, r, tok, v.principal.Subject)
 		return nil
 	}
-	return g.forward(w, r, matched, origin, tok, v, next)
+	return g.forward(w, r, admission{matched, origin, tok, v, judged}, next)
 }
 
 // authenticate returns the token of the request. Where it returns nil, the
@@ -114,10 +115,32 @@ func (g *Guard) notVerified(w http.ResponseWriter, r *http.Request, err error) e
 	return nil
 }
 
+// admission is what let a request through.
+type admission struct {
+	matched, origin string
+	tok             *liveToken
+	view            *view
+	// judged is the judge at the time of the verdict.
+	judged *judge
+}
+
+// overtaken reports whether the request was ended by something that happened
+// between the verdict and its entry in the table of streams: what ends streams did
+// not see it there.
+func (g *Guard) overtaken(a admission) (refused refusedToken, overtaken bool) {
+	grant := a.tok.grant
+	if grant.state.Load() != grantLive && g.st.live.isGone(grant.id) {
+		return errTokenRevoked, true
+	}
+	if j := g.st.judge.Load(); j != a.judged && j != nil && !j.allowed(grant.resource, *grant.account.facts.Load()) {
+		return errTokenRevoked, true
+	}
+	return refusedToken{}, false
+}
+
 // forward prepares the request for the backend and hands it on.
-func (g *Guard) forward(
-	w http.ResponseWriter, r *http.Request, matched, origin string, tok *liveToken, v *view, next Next,
-) error {
+func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, next Next) error {
+	matched, tok, v := a.matched, a.tok, a.view
 	session := sessionBinding{ring: tok.ring, token: tok}
 	query, ok := session.checkEndpoint(r.URL)
 	if !ok || !session.checkInbound(r.Header) {
@@ -126,11 +149,11 @@ func (g *Guard) forward(
 		g.refuse(w, r, http.StatusNotFound, "session", "session not found", "subject", v.principal.Subject)
 		return nil
 	}
-	gw := &guardedWriter{ResponseWriter: w, guard: g, matched: matched, session: session, cors: origin}
+	gw := &guardedWriter{ResponseWriter: w, guard: g, matched: matched, session: session, cors: a.origin}
 	ctx := g.st.streams.add(r.Context(), tok.grant, &gw.stream)
 	defer gw.stream.remove()
-	if tok.grant.state.Load() != grantLive && g.st.live.isGone(tok.grant.id) {
-		g.challenge(w, r, oauth.CodeInvalidToken, errTokenRevoked.description)
+	if refused, overtaken := g.overtaken(a); overtaken {
+		g.challenge(w, r, oauth.CodeInvalidToken, refused.description)
 		return nil
 	}
 	r = r.WithContext(ctx)

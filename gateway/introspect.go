@@ -25,7 +25,7 @@ func (s *Server) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 		writeOAuthError(w, perr)
 		return
 	}
-	c, perr := s.authenticateClient(r, p)
+	c, perr := s.authenticateClient(w, r, p)
 	if perr == nil && c.AuthMethod == oauth.AuthNone {
 		perr = oauth.NewError(oauth.CodeInvalidClient, "introspection is for clients that authenticate")
 	}

@@ -43,6 +43,11 @@ func (s *limiterSet) get(name string, rate Rate, now func() time.Time) *limiter.
 	return l
 }
 
+// assertionFactor is how many times the rate of failures a client may assert
+// itself from one address: once per token request, and hosted clients have many
+// users.
+const assertionFactor = 10
+
 // clientKey is what limits by client count under.
 func (s *Server) clientKey(r *http.Request) string { return limiter.AddrKey(s.cfg.ClientAddr(r)) }
 

@@ -201,6 +201,16 @@ func (t *liveTable) revoke(id string) {
 	}
 }
 
+// doubt makes the next request read the grant again: what the store has of it is
+// not known for sure.
+func (t *liveTable) doubt(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if g := t.grants[id]; g != nil {
+		t.drop(g, grantEvicted)
+	}
+}
+
 // updateAccount shows new facts to all live grants of the subject.
 func (t *liveTable) updateAccount(subject string, facts *identity.Identity) {
 	t.mu.Lock()

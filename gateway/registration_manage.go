@@ -107,6 +107,8 @@ func (s *Server) refuseManagement(w http.ResponseWriter, r *http.Request, presen
 // deleteClient removes the client and ends every grant of it, open streams
 // included (RFC 7592 §2.3).
 func (s *Server) deleteClient(ctx context.Context, id string) *oauth.Error {
+	ctx, cancel := finish(ctx)
+	defer cancel()
 	grants, err := s.st.store.DeleteClient(ctx, s.cfg.Issuer, id)
 	if err != nil {
 		return s.storeError("delete client", err)

@@ -363,7 +363,7 @@ func TestPromptLogin(t *testing.T) {
 	q.Set("prompt", "login")
 	action, fields := wantAsked(t, b.fromClient(q), "")
 	// Not even by a form that asks to stay signed in.
-	wantUpstream(t, b.approve(action, with(fields, "upstream", web.StaySignedIn)), false)
+	wantUpstream(t, b.approve(action, with(fields, "upstream", web.StaySignedIn)), true)
 	wantCode(t, b.callback(wantUpstream(t, b.approve(action, fields), true)))
 	if b.cookies[sessionCookie].Value == before {
 		t.Error("the session is the one from before")
@@ -428,7 +428,7 @@ func TestSignedOutMeanwhile(t *testing.T) {
 	rec := w.observed()
 	w.store.failOn("TouchSession", storage.ErrNotFound)
 	action, fields := wantAsked(t, b.fromClient(q), "octocat")
-	wantUpstream(t, b.approve(action, with(fields, "remember", web.RememberYes)), false)
+	wantUpstream(t, b.approve(action, with(fields, "remember", web.RememberYes)), true)
 	if rec.count("CreateGrant")+rec.count("SaveConsent") != 0 {
 		t.Error("the session was used after its end")
 	}

@@ -22,7 +22,7 @@ func (s *Server) serveRevoke(w http.ResponseWriter, r *http.Request) {
 		writeOAuthError(w, perr)
 		return
 	}
-	c, perr := s.authenticateClient(r, p)
+	c, perr := s.authenticateClient(w, r, p)
 	if perr != nil {
 		s.refuseToken(w, r, "", perr)
 		return
@@ -75,6 +75,7 @@ func (s *Server) revocable(ctx context.Context, raw string) (grantID, clientID s
 	g, err := s.st.store.Grant(ctx, s.cfg.Issuer, id)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
+		s.st.forgetGrant(id) // perhaps revoked by a request that did not get this far
 		return "", "", nil
 	case err != nil:
 		return "", "", s.storeError("grant", err)

@@ -21,6 +21,7 @@ type Server struct {
 	cfg *Config
 	log *slog.Logger
 
+	ownHost   string
 	cookies   cookieJar
 	upstreams map[string]upstream.Upstream
 	// guards by resource path, and by canonical resource identifier. Every also
@@ -34,6 +35,7 @@ type Server struct {
 
 	limitRegistrations, limitWebRegistrations *limiter.Limiter
 	limitAuthorizations, limitTokens          *limiter.Limiter
+	limitProofs, limitAssertions              *limiter.Limiter
 }
 
 // endpoint answers one path. methods are for Allow and CORS; open ones may be
@@ -62,9 +64,11 @@ func New(st *State, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		st: st, cfg: &cfg, log: cfg.Logger, cookies: newCookieJar(u),
+		st: st, cfg: &cfg, log: cfg.Logger, ownHost: u.Hostname(), cookies: newCookieJar(u),
 		upstreams: map[string]upstream.Upstream{}, guards: map[string]*Guard{}, byResource: map[string]*Guard{},
 		limitRegistrations: st.limiters.get(cfg.Issuer+" registrations", cfg.Limits.Registrations, st.now),
+		limitProofs:        st.limiters.get(cfg.Issuer+" proofs", cfg.Limits.Tokens, st.now),
+		limitAssertions:    st.limiters.get(cfg.Issuer+" assertions", cfg.Limits.Tokens.times(assertionFactor), st.now),
 		limitWebRegistrations: st.limiters.get(cfg.Issuer+" web registrations",
 			cfg.Limits.Registrations.times(webAddressFactor), st.now),
 		limitAuthorizations: st.limiters.get(cfg.Issuer+" authorizations", cfg.Limits.Authorizations, st.now),

@@ -26,6 +26,7 @@ type State struct {
 	remote   *remoteClients
 	now      func() time.Time
 	counter  func(Event)
+	judge    atomic.Pointer[judge]
 	log      *slog.Logger
 }
 
@@ -78,7 +79,20 @@ const drainTime = 5 * time.Second
 // Rejudge ends the open requests that a newly loaded configuration does not
 // allow. allowed gets the canonical resource and the person's current facts.
 func (st *State) Rejudge(allowed func(resource string, id identity.Identity) bool) {
-	st.streams.rejudge(allowed)
+	st.SetJudge(allowed)
+	st.streams.rejudge(allowed, "")
+}
+
+// SetJudge says who is allowed what from now on, for the streams of people about
+// whom we learn something new. It ends nothing by itself.
+func (st *State) SetJudge(allowed func(resource string, id identity.Identity) bool) {
+	st.judge.Store(&judge{allowed})
+}
+
+// judge is who is allowed what in the newest configuration. Judges are compared by
+// identity: another one means that the configuration changed.
+type judge struct {
+	allowed func(resource string, id identity.Identity) bool
 }
 
 // Close closes the store. Requests still running fail closed.
@@ -87,12 +101,25 @@ func (st *State) Close() error { return st.store.Close() }
 // revokeGrant ends a grant everywhere: in the store first, so that what we tell
 // the world survives a crash, then in memory, then its open streams.
 func (st *State) revokeGrant(ctx context.Context, issuer, grantID string) error {
+	ctx, cancel := finish(ctx)
+	defer cancel()
 	if err := st.store.RevokeGrant(ctx, issuer, grantID); err != nil {
+		st.live.doubt(grantID)
 		return err
 	}
 	st.forgetGrant(grantID)
 	return nil
 }
+
+// finish is the context for a step that must reach memory once it is in the store.
+// A caller that hangs up while the disk is syncing leaves the outcome open: the
+// grant would be gone from the store and live on here.
+func finish(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), finishTime)
+}
+
+// finishTime bounds such a step. Past it the grant is read again when next needed.
+const finishTime = 15 * time.Second
 
 // forgetGrant drops a grant that the store no longer has.
 func (st *State) forgetGrant(grantID string) {
@@ -100,12 +127,18 @@ func (st *State) forgetGrant(grantID string) {
 	st.streams.endGrant(grantID)
 }
 
-// saveAccount stores fresh facts of a user and shows them to the grants in use.
+// saveAccount stores fresh facts of a user and shows them to the grants in use. What
+// they no longer allow ends, open streams included.
 func (st *State) saveAccount(ctx context.Context, id identity.Identity) error {
+	ctx, cancel := finish(ctx)
+	defer cancel()
 	a := &storage.Account{Subject: id.Subject(), Identity: id, CheckedAt: st.now()}
 	if err := st.store.SaveAccount(ctx, a); err != nil {
 		return err
 	}
 	st.live.updateAccount(a.Subject, &id)
+	if j := st.judge.Load(); j != nil {
+		st.streams.rejudge(j.allowed, a.Subject)
+	}
 	return nil
 }

@@ -131,9 +131,10 @@ func (t *streamTable) endAll(drain time.Duration) {
 	})
 }
 
-func (t *streamTable) rejudge(allowed func(resource string, id identity.Identity) bool) {
+// rejudge ends what is no longer allowed, of one subject or, if it is empty, of all.
+func (t *streamTable) rejudge(allowed func(resource string, id identity.Identity) bool, subject string) {
 	t.each(func(s *stream) {
-		if !allowed(s.grant.resource, *s.grant.account.facts.Load()) {
+		if (subject == "" || s.grant.subject == subject) && !allowed(s.grant.resource, *s.grant.account.facts.Load()) {
 			s.cancel(errStreamDenied)
 		}
 	})

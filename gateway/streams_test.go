@@ -252,7 +252,7 @@ func TestRevokedBetweenCheckAndEntry(t *testing.T) {
 		rec := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodPost, testIssuer+"/mcp", http.NoBody)
 		v := tok.viewFor(b.guard.cfg.Policy, b.guard.log)
-		err = b.guard.forward(rec, r, "/mcp", "", tok, v, func(http.ResponseWriter, *http.Request, *Principal) error {
+		err = b.guard.forward(rec, r, admission{matched: "/mcp", tok: tok, view: v}, func(http.ResponseWriter, *http.Request, *Principal) error {
 			t.Error("admitted")
 			return nil
 		})
@@ -288,7 +288,7 @@ func TestStreamTableUnderConcurrency(t *testing.T) {
 	done.Go(func() {
 		for range 100 {
 			table.endGrant("g1")
-			table.rejudge(func(string, identity.Identity) bool { return false })
+			table.rejudge(func(string, identity.Identity) bool { return false }, "")
 		}
 	})
 	done.Wait()
@@ -355,3 +355,62 @@ func abortedStream(ctx context.Context, url, raw string) error {
 }
 
 var _ storage.Store = (*scriptedStore)(nil)
+
+// A client that reconnects in a loop while the operator takes its person off the
+// list: judged by the old list, it enters the table just after the new one was
+// applied to all that was in there.
+func TestRejudgedBetweenVerdictAndEntry(t *testing.T) {
+	t.Parallel()
+	b := newTestbed(t)
+	p := person("1")
+	b.store.add("g", p)
+	tok, err := b.st.verify(t.Context(), sealFor(t, b.st, "g", p), testIssuer, testIssuer+"/mcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	judged := b.st.judge.Load()
+	v := tok.viewFor(b.guard.cfg.Policy, b.guard.log)
+	b.st.Rejudge(func(string, identity.Identity) bool { return false })
+	rec := httptest.NewRecorder()
+	r := httptest.NewRequest(http.MethodPost, testIssuer+"/mcp", http.NoBody)
+	err = b.guard.forward(rec, r, admission{matched: "/mcp", tok: tok, view: v, judged: judged},
+		func(http.ResponseWriter, *http.Request, *Principal) error {
+			t.Error("admitted")
+			return nil
+		})
+	if err != nil || rec.Code != http.StatusUnauthorized {
+		t.Errorf("%d %v", rec.Code, err)
+	}
+}
+
+// Somebody who is refused because they left does not keep the stream they had open.
+func TestNewFactsEndStreamsThatTheyNoLongerAllow(t *testing.T) {
+	t.Parallel()
+	b := newTestbed(t)
+	stays, leaves := person("1"), person("2")
+	var streams [2]stream
+	for i, p := range []identity.Identity{stays, leaves} {
+		id := "g" + p.ID
+		b.store.add(id, p)
+		tok, err := b.st.verify(t.Context(), sealFor(t, b.st, id, p), testIssuer, testIssuer+"/mcp")
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.st.streams.add(t.Context(), tok.grant, &streams[i])
+		defer streams[i].remove()
+	}
+	ended := [2]error{}
+	for i := range streams {
+		cancel := streams[i].cancel
+		streams[i].cancel = func(cause error) { ended[i] = cause; cancel(cause) }
+	}
+	b.st.SetJudge(func(_ string, id identity.Identity) bool { return len(id.Groups) == 0 })
+	left := leaves
+	left.Groups = []string{"former"}
+	if err := b.st.saveAccount(t.Context(), left); err != nil {
+		t.Fatal(err)
+	}
+	if ended[0] != nil || !errors.Is(ended[1], errStreamDenied) {
+		t.Errorf("ended %v, want only the second one, as denied", ended)
+	}
+}

@@ -31,7 +31,7 @@ func (s *Server) serveToken(w http.ResponseWriter, r *http.Request) {
 		writeOAuthError(w, perr)
 		return
 	}
-	c, perr := s.authenticateClient(r, p)
+	c, perr := s.authenticateClient(w, r, p)
 	if perr != nil {
 		s.refuseToken(w, r, "", perr)
 		return
@@ -84,7 +84,7 @@ func (s *Server) storeError(verb string, err error) *oauth.Error {
 // authenticateClient finds the client and has it prove who it is, in the way it is
 // registered for (R7.3). A client we do not know is invalid_client, which makes
 // SDKs register again (R4.22).
-func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (*client, *oauth.Error) {
+func (s *Server) authenticateClient(w http.ResponseWriter, r *http.Request, p oauth.Params) (*client, *oauth.Error) {
 	cred, perr := oauth.ParseClientCredentials(r.Header, p)
 	if perr != nil {
 		return nil, perr
@@ -94,11 +94,41 @@ func (s *Server) authenticateClient(r *http.Request, p oauth.Params) (*client, *
 	if err != nil {
 		return nil, s.clientRefused(cred.ID, err)
 	}
+	if retry := s.mayProve(r, c, cred); retry > 0 {
+		return nil, tooMany(w, retry)
+	}
 	if perr := s.proveClient(ctx, c, cred); perr != nil {
+		if c.AuthMethod != oauth.AuthNone && perr.HTTPStatus() < http.StatusInternalServerError {
+			s.limitProofs.Allow(s.proofKey(r, c))
+		}
 		return nil, perr
 	}
 	return c, nil
 }
+
+// mayProve is how long to wait before a client may prove who it is from here: too
+// many wrong secrets or signatures came from this address in its name. It is asked
+// before the work, which guessing is about and a signature makes dear. The address
+// and the client count together, so that nobody is kept out by what others send
+// in their name. Right assertions are counted too, ten times as wide: each one
+// leaves a record behind.
+func (s *Server) mayProve(r *http.Request, c *client, cred *oauth.ClientCredentials) time.Duration {
+	if c.AuthMethod == oauth.AuthNone {
+		return 0
+	}
+	key := s.proofKey(r, c)
+	if ok, retry := s.limitProofs.Check(key); !ok {
+		return retry
+	}
+	if cred.Method == oauth.AuthPrivateKeyJWT {
+		if ok, retry := s.limitAssertions.Allow(key); !ok {
+			return retry
+		}
+	}
+	return 0
+}
+
+func (s *Server) proofKey(r *http.Request, c *client) string { return s.clientKey(r) + " " + c.ID }
 
 func (s *Server) proveClient(ctx context.Context, c *client, cred *oauth.ClientCredentials) *oauth.Error {
 	asserted := cred.Method == oauth.AuthPrivateKeyJWT
@@ -124,6 +154,7 @@ func (s *Server) grantFor(ctx context.Context, grantID string, c *client, req *o
 	g, err := s.st.store.Grant(ctx, s.cfg.Issuer, grantID)
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
+		s.st.forgetGrant(grantID) // perhaps revoked by a request that did not get this far
 		return nil, invalidGrant("it expired or was revoked")
 	case err != nil:
 		return nil, s.storeError("grant", err)

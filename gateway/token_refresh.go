@@ -40,6 +40,8 @@ func (s *Server) exchangeRefresh(ctx context.Context, c *client, req *oauth.Toke
 		return nil, perr
 	}
 	nonce := token.NewNonce()
+	ctx, cancel := finish(ctx) // reuse found is reuse acted upon, whoever hangs up
+	defer cancel()
 	rotated, err := s.st.store.RotateRefresh(ctx, s.cfg.Issuer, g.ID, storage.Rotation{
 		Presented: token.Hash(req.RefreshToken),
 		Successor: token.Hash(ring.Successors(g.ID, req.RefreshToken, nonce)[0]),
@@ -53,8 +55,10 @@ func (s *Server) exchangeRefresh(ctx context.Context, c *client, req *oauth.Toke
 		s.log.Warn("refresh token reused after its time, grant revoked", "subject", g.Subject, "client_id", g.ClientID)
 		return nil, invalidGrant("it was used before, sign in again")
 	case errors.Is(err, storage.ErrNotFound):
+		s.st.forgetGrant(g.ID)
 		return nil, invalidGrant("it expired or was revoked")
 	case err != nil:
+		s.st.live.doubt(g.ID)
 		return nil, s.storeError("rotate refresh", err)
 	}
 	refresh := successor(rotated, ring.Successors(g.ID, req.RefreshToken, rotated.Nonce))

@@ -119,7 +119,7 @@ func (c *Cache[T]) share(ctx context.Context, url string, key shardmap.Key, seen
 		if newer, ok := c.copies.Get(key); ok && newer != seen {
 			return newer, nil
 		}
-		return c.fetch(context.WithoutCancel(ctx), url, key)
+		return c.fetch(context.WithoutCancel(ctx), url, key, seen != nil)
 	})
 	select {
 	case r := <-ch:
@@ -132,7 +132,7 @@ func (c *Cache[T]) share(ctx context.Context, url string, key shardmap.Key, seen
 	}
 }
 
-func (c *Cache[T]) fetch(ctx context.Context, url string, key shardmap.Key) (*stored[T], error) {
+func (c *Cache[T]) fetch(ctx context.Context, url string, key shardmap.Key, renewal bool) (*stored[T], error) {
 	last, paused := c.pauses.Get(key)
 	// A pause longer than any we make is one from before the clock was set back.
 	if now := c.o.Now(); paused && now.Before(last.until) && last.until.Sub(now) <= maxPause {
@@ -141,7 +141,7 @@ func (c *Cache[T]) fetch(ctx context.Context, url string, key shardmap.Key) (*st
 			Err: fmt.Errorf("it failed %d times in a row, next try in %s", last.failures, last.until.Sub(now).Round(time.Second)),
 		}
 	}
-	if err := c.o.Budget.take(ctx, url); err != nil {
+	if err := c.o.Budget.take(ctx, url, renewal); err != nil {
 		return nil, transient(ReasonLimited, err)
 	}
 	defer c.o.Budget.release()

@@ -333,31 +333,31 @@ func TestBudget(t *testing.T) {
 	c := newCached(t, jsonHandler("v1"))
 	c.want(t, "v1", 1)
 	url := func(host string, i int) string { return fmt.Sprintf("https://%s.example:%s/%d", host, c.site.Port, i) }
-	for i := range 50 {
+	for i := range 150 {
 		_, err := c.Get(t.Context(), url("client", i))
-		if i < 29 && err != nil {
+		if i < 119 && err != nil {
 			t.Fatalf("request %d: %v", i, err)
 		}
-		if i >= 29 {
+		if i >= 119 {
 			wantFailure(t, err, fetch.ReasonLimited, true)
 		}
 	}
-	c.wantRequests(t, 30)
+	c.wantRequests(t, 120)
 	for _, same := range []string{"CLIENT", "Client", "cLiEnT"} { // is the same host, however it is written
 		_, err := c.Get(t.Context(), url(same, 1))
 		wantFailure(t, err, fetch.ReasonLimited, true)
 	}
 	c.clock.Advance(time.Hour)
-	for i := range 30 {
+	for i := range 120 {
 		if _, err := c.Get(t.Context(), url("client", 1000+i)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	c.want(t, "v1", 60) // stale, but there
+	c.want(t, "v1", 241) // a document that is known is renewed all the same
 	one := fetch.WithSource(t.Context(), "192.0.2.7")
 	for i := range 70 {
 		_, err := c.Get(one, url(fmt.Sprintf("h%d", i), i))
-		if (err == nil) != (i < 60) {
+		if (err == nil) != (i < 30) {
 			t.Fatalf("request %d of one source: %v", i, err)
 		}
 	}
@@ -366,11 +366,39 @@ func TestBudget(t *testing.T) {
 	}
 	c.clock.Advance(time.Hour)
 	before := c.site.Requests()
-	for i := range 400 {
+	for i := range 1000 {
 		_, _ = c.Get(t.Context(), url(fmt.Sprintf("all%d", i), i))
 	}
-	if n := c.site.Requests() - before; n != 300 {
-		t.Errorf("%d requests in a minute, want 300", n)
+	if n := c.site.Requests() - before; n != 900 {
+		t.Errorf("%d requests in a minute, want 900", n)
+	}
+}
+
+// Somebody asks for documents that are not there, at the host of a client that
+// everybody uses, so that nobody can sign in with it any more. What they use up is
+// theirs, and a copy that is there is renewed, as are addresses in the configuration.
+func TestFloodAtAHostKeepsNobodyOut(t *testing.T) {
+	t.Parallel()
+	c := newCached(t, jsonHandler("v1"))
+	url := func(i int) string { return fmt.Sprintf("https://client.example:%s/%d", c.site.Port, i) }
+	attacker, user := fetch.WithSource(t.Context(), "198.51.100.66"), fetch.WithSource(t.Context(), "192.0.2.7")
+	for i := range 50 {
+		_, err := c.Get(attacker, url(i))
+		if (err == nil) != (i < 10) {
+			t.Fatalf("request %d of the attacker: %v", i, err)
+		}
+	}
+	if _, err := c.Get(user, url(1000)); err != nil {
+		t.Errorf("somebody else: %v", err)
+	}
+	for i := range 100 { // from many addresses now
+		_, _ = c.Get(fetch.WithSource(t.Context(), fmt.Sprintf("198.51.100.%d", 100+i)), url(2000+i))
+		_, _ = c.Get(fetch.WithSource(t.Context(), fmt.Sprintf("198.51.100.%d", 100+i)), url(3000+i))
+	}
+	_, err := c.Get(user, url(1001))
+	wantFailure(t, err, fetch.ReasonLimited, true)
+	if _, err := c.Get(fetch.Trusted(user), url(1002)); err != nil {
+		t.Errorf("an address of the configuration: %v", err)
 	}
 }
 

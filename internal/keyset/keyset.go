@@ -25,7 +25,11 @@ const (
 
 	maxKeys    = 64
 	minRSABits = 2048
-	maxRSABits = 8192
+	maxRSABits = 4096 // more costs too much, and go-jose takes no more
+
+	// maxTries bounds the keys one signature is tried with: whoever publishes many
+	// has to say which one made it. Each try costs up to a millisecond.
+	maxTries = 4
 )
 
 // Errors of Verify.
@@ -124,7 +128,7 @@ func parseKey(raw json.RawMessage) (key, bool) {
 // Verify checks the signature of a JWS in compact form and returns its payload.
 // The algorithm must be one of algorithms and fit the key: a key says by its type,
 // and mostly by its alg, what it is used with. A key id, if there is one, picks the
-// keys.
+// keys; no more than four are tried.
 func (s *Set) Verify(compact string, algorithms []string) ([]byte, error) {
 	allowed := make([]jose.SignatureAlgorithm, len(algorithms))
 	for i, a := range algorithms {
@@ -135,17 +139,17 @@ func (s *Set) Verify(compact string, algorithms []string) ([]byte, error) {
 		return nil, ErrSignature
 	}
 	header := jws.Signatures[0].Protected
-	found := false
+	tries := 0
 	for _, k := range s.keys {
-		if !k.fits(header.KeyID, header.Algorithm) {
+		if tries == maxTries || !k.fits(header.KeyID, header.Algorithm) {
 			continue
 		}
-		found = true
+		tries++
 		if payload, err := jws.Verify(k.public); err == nil {
 			return payload, nil
 		}
 	}
-	if !found {
+	if tries == 0 {
 		return nil, ErrUnknownKey
 	}
 	return nil, ErrSignature

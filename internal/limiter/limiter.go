@@ -92,6 +92,24 @@ func (l *Limiter) Allow(key string) (ok bool, retryAfter time.Duration) {
 	return true, 0
 }
 
+// Check is Allow without taking anything: whether an event would be allowed now.
+// It is for work that is counted only if it fails.
+func (l *Limiter) Check(key string) (ok bool, retryAfter time.Duration) {
+	if l == nil {
+		return true, 0
+	}
+	hash := maphash.String(l.seed, key)
+	s := &l.shards[hash%shardCount]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := l.now().Sub(l.start)
+	full := min(max(s.full[hash], now), now+l.burst+l.emit)
+	if wait := full - now - l.burst; wait > 0 {
+		return false, wait
+	}
+	return true, 0
+}
+
 // makeRoom lets one key go if the shard is full. A full bucket is the same as
 // none, so letting go of one that is nearly full costs next to nothing.
 func (s *shard) makeRoom() {
