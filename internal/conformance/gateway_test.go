@@ -26,10 +26,12 @@ type gateway struct {
 	t *testing.T
 	// issuer is the origin of the gateway.
 	issuer string
-	// backends are the addresses of the MCP servers by their kind.
-	backends map[string]string
-	github   *testidp.Server
-	log      *logBuffer
+	// backends are the addresses of the MCP servers by their kind, bare those of
+	// twins that the gateway does not know. Servers have state, such as the lists
+	// that some scenarios change, and runs at the same time must not share it.
+	backends, bare map[string]string
+	github         *testidp.Server
+	log            *logBuffer
 }
 
 // startGateway runs everything until the test ends. The fake GitHub approves its
@@ -43,7 +45,7 @@ func startGateway(t *testing.T) *gateway {
 	port, dir := freePort(t), t.TempDir()
 	g := &gateway{
 		t: t, issuer: fmt.Sprintf("http://localhost:%d", port), github: testidp.Start(t),
-		backends: map[string]string{stateful: startServer(t, stateful), stateless: startServer(t, stateless)},
+		backends: startServers(t), bare: startServers(t),
 	}
 	g.github.AddUser(testidp.Octocat())
 	g.github.SignIn(testidp.Octocat().ID)
@@ -87,6 +89,11 @@ func (g *gateway) caddyfile(port int, state string) string {
 
 // resource is the URL of an MCP server at the gateway.
 func (g *gateway) resource(kind string) string { return g.issuer + "/" + kind }
+
+func startServers(t *testing.T) map[string]string {
+	t.Helper()
+	return map[string]string{stateful: startServer(t, stateful), stateless: startServer(t, stateless)}
+}
 
 // startServer runs an MCP server until the test ends and returns its address.
 func startServer(t *testing.T, kind string) string {
