@@ -10,13 +10,26 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
+
 	"github.com/caddy-mcp/caddy-mcp-oauth/gateway"
+	"github.com/caddy-mcp/caddy-mcp-oauth/gateway/web"
 	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 	"github.com/caddy-mcp/caddy-mcp-oauth/token"
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
+	"github.com/caddy-mcp/caddy-mcp-oauth/upstream/local"
 )
+
+func bcryptOf(t *testing.T, password string) string {
+	t.Helper()
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(hash)
+}
 
 // Who signed in for one client is asked, but not sent upstream, for the next one.
 func TestSecondClientNeedsNoUpstream(t *testing.T) {
@@ -216,6 +229,18 @@ func TestApprovalIsForWhomThePageNamed(t *testing.T) {
 	}
 }
 
+// "Do not ask again" was meant, however the person signs in in the end.
+func TestRememberedAfterTheSessionEnded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	b := w.signedIn()
+	q := authorizeQuery(w.register(webURI), webURI)
+	action, fields := wantAsked(t, b.fromClient(q), "octocat")
+	b.signOut()
+	wantCode(t, b.callback(wantUpstream(t, b.approve(action, with(fields, "remember", web.RememberYes)), true)))
+	wantCode(t, b.fromClient(q))
+}
+
 // Signing in again as the same person in another tab is no reason to go upstream.
 func TestApprovalSurvivesTheRotation(t *testing.T) {
 	t.Parallel()
@@ -299,8 +324,27 @@ func TestSessionAfterTheWorldChanged(t *testing.T) {
 			func(t *testing.T, r *http.Response) { wantPage(t, r, http.StatusForbidden, "not_allowed") },
 		},
 		"account of another subject": {
-			func(_ *testing.T, w *world) { w.store.Store = &editedStore{Store: w.store.Store, account: hubot()} },
+			func(_ *testing.T, w *world) {
+				other := hubot()
+				other.Groups = []string{"acme"}
+				w.store.Store = &editedStore{Store: w.store.Store, account: other}
+			},
 			func(t *testing.T, r *http.Response) { wantUpstream(t, r, true) },
+		},
+		"name taken by another kind of upstream": {
+			func(t *testing.T, w *world) {
+				users := []local.User{{Name: "583231", Hash: bcryptOf(t, alicePassword)}}
+				up, err := local.New(local.Config{Name: "github", Users: users})
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.config.Upstreams = []upstream.Upstream{up}
+			},
+			func(t *testing.T, r *http.Response) {
+				if loc := location(t, r); loc.Host != "mcp.example.com" || loc.Path != oauth.PathCallback+"github" {
+					t.Errorf("sent to %s", loc)
+				}
+			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -44,7 +44,9 @@ func TestSignOut(t *testing.T) {
 				t.Errorf("the page lacks %q:\n%s", want, text)
 			}
 		}
-		b.send(request(http.MethodHead, pathSignOut, ""))
+		if resp := b.send(request(http.MethodHead, pathSignOut, "")); resp.StatusCode != http.StatusOK || len(resp.Cookies()) != 0 {
+			t.Errorf("HEAD: %d %v", resp.StatusCode, resp.Cookies())
+		}
 	}
 	wantAsked(t, b.fromClient(q, "Referer", ""), "octocat")
 
