@@ -39,7 +39,11 @@ func atGitHub(t *testing.T) (*world, *testidp.Server) {
 // visit follows our redirect to GitHub and returns where that sends the browser.
 func (b *browser) visit(resp *http.Response) (callback *url.URL) {
 	b.w.t.Helper()
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	// Not the default transport: servers of other tests close its connections.
+	client := &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	r, err := http.NewRequestWithContext(b.w.t.Context(), http.MethodGet, location(b.w.t, resp).String(), nil)
 	if err != nil {
 		b.w.t.Fatal(err)

@@ -50,7 +50,11 @@ func connect(t *testing.T, cfg Config, srv *testidp.Server) *GitHub {
 // visit is the browser: it goes to GitHub and returns what it is sent back with.
 func visit(t *testing.T, authURL string) url.Values {
 	t.Helper()
-	browser := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	// Not the default transport: servers of other tests close its connections.
+	browser := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 	resp, err := browser.Get(authURL)
 	if err != nil {
 		t.Fatal(err)
