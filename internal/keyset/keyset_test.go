@@ -241,6 +241,34 @@ func TestMalformedSets(t *testing.T) {
 	}
 }
 
+// A client publishes a great many keys and signs without saying with which: every
+// request would try them all. The key that is named is found wherever it stands.
+func TestFewKeysAreTried(t *testing.T) {
+	t.Parallel()
+	var others []string
+	for range 4 {
+		other, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := json.Marshal(jose.JSONWebKey{Key: other.Public(), Use: "sig"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		others = append(others, string(b))
+	}
+	first, last := parse(t, set(append([]string{jwk("ec", "", "")}, others...)...)), parse(t, set(append(others, jwk("ec", "mine", ""))...))
+	if _, err := first.Verify(sign(t, "ec", "", jose.ES256, "{}"), algorithms); err != nil {
+		t.Errorf("the first key: %v", err)
+	}
+	if _, err := last.Verify(sign(t, "ec", "mine", jose.ES256, "{}"), algorithms); err != nil {
+		t.Errorf("the key that is named: %v", err)
+	}
+	if _, err := last.Verify(sign(t, "ec", "", jose.ES256, "{}"), algorithms); !errors.Is(err, keyset.ErrSignature) {
+		t.Errorf("the fifth key without a name: %v", err)
+	}
+}
+
 // The thumbprint is of the keys: order, ids and repetition do not matter.
 func TestThumbprint(t *testing.T) {
 	t.Parallel()
