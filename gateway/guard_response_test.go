@@ -225,16 +225,16 @@ func TestHeaderIsEditedHoweverItIsSent(t *testing.T) {
 func TestResponseControllerWorksThroughTheGuard(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	var errs []error
+	result := make(chan error, 1)
 	w.backend = func(rw http.ResponseWriter, _ *http.Request) {
 		c := http.NewResponseController(rw)
 		soon := time.Now().Add(time.Minute)
-		errs = []error{c.EnableFullDuplex(), c.SetReadDeadline(soon), c.SetWriteDeadline(soon), c.Flush()}
+		result <- errors.Join(c.EnableFullDuplex(), c.SetReadDeadline(soon), c.SetWriteDeadline(soon), c.Flush())
 	}
 	srv := httptest.NewServer(w)
 	defer srv.Close()
 	w.wantStatus(fetch(t, "GET", srv.URL+"/mcp", nil, bearer(w.issue().token)...), 200)
-	if err := errors.Join(errs...); err != nil {
+	if err := <-result; err != nil { // Flush answers the client before it returns
 		t.Error(err)
 	}
 }
