@@ -43,12 +43,12 @@ func (s *Server) callback(up upstream.Redirector) func(http.ResponseWriter, *htt
 			s.showProblem(w, r, problemExpired.withFlow(pending.Flow).withCause(err))
 			return
 		}
-		id, err := up.Identify(r.Context(), query, string(verifier), s.cfg.Issuer+oauth.PathCallback+up.Name())
+		in, err := up.Identify(r.Context(), query, string(verifier), s.cfg.Issuer+oauth.PathCallback+up.Name())
 		if err != nil {
 			s.signInRefused(w, r, pending, up, err)
 			return
 		}
-		s.completeSignIn(w, r, pending, id)
+		s.completeSignIn(w, r, pending, in.Identity)
 	}
 }
 

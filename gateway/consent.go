@@ -214,9 +214,12 @@ func (s *Server) beginSignIn(w http.ResponseWriter, r *http.Request, req *consen
 		"resource", req.Request.Resource, "upstream", up.Name())
 	callback := s.cfg.Issuer + oauth.PathCallback + up.Name()
 	if rd, ok := up.(upstream.Redirector); ok {
-		to := rd.AuthCodeURL(state, verifier, callback)
-		if choice.askAccount {
-			to = askForAccount(to, up)
+		to, err := rd.AuthCodeURL(r.Context(), upstream.AuthRequest{
+			State: state, Verifier: verifier, RedirectURI: callback, AskAccount: choice.askAccount,
+		})
+		if err != nil {
+			s.signInRefused(w, r, pending, up, err)
+			return
 		}
 		seeOther(w, to)
 		return

@@ -5,9 +5,7 @@ package gateway
 import (
 	"strings"
 
-	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
-	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
 )
 
 // Error codes of a request that must not be answered with a page (OpenID Connect
@@ -49,15 +47,4 @@ func parsePrompt(value string) (prompt, *oauth.Error) {
 		return prompt{}, oauth.NewError(oauth.CodeInvalidRequest, "prompt none excludes every other value")
 	}
 	return p, nil
-}
-
-// askForAccount makes an upstream ask which account to use, where it would
-// otherwise send back at once whoever is signed in there. Providers that have no
-// such parameter ignore it.
-func askForAccount(authURL string, up upstream.Upstream) string {
-	switch up.Kind() {
-	case identity.KindGitHub, identity.KindOIDC:
-		return oauth.AuthorizationResponseURL(authURL, "prompt", "select_account")
-	}
-	return authURL
 }

@@ -407,17 +407,24 @@ func (u *scriptedUpstream) Kind() string     { return identity.KindGitHub }
 func (u *scriptedUpstream) Label() string    { return "GitHub" }
 func (u *scriptedUpstream) Scopes() []string { return []string{"read:user"} }
 
-func (u *scriptedUpstream) AuthCodeURL(state, verifier, redirectURI string) string {
-	return "https://github.example/login/oauth/authorize?" + url.Values{
-		"state": {state}, "redirect_uri": {redirectURI}, "verifier_length": {string(rune('0' + len(verifier)%10))},
-	}.Encode()
+func (u *scriptedUpstream) AuthCodeURL(_ context.Context, r upstream.AuthRequest) (string, error) {
+	q := url.Values{
+		"state": {r.State}, "redirect_uri": {r.RedirectURI}, "verifier_length": {string(rune('0' + len(r.Verifier)%10))},
+	}
+	if r.AskAccount {
+		q.Set("prompt", "select_account")
+	}
+	return "https://github.example/login/oauth/authorize?" + q.Encode(), nil
 }
 
-func (u *scriptedUpstream) Identify(context.Context, url.Values, string, string) (identity.Identity, error) {
+func (u *scriptedUpstream) Identify(context.Context, url.Values, string, string) (*upstream.SignIn, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.calls++
-	return u.identity, u.err
+	if u.err != nil {
+		return nil, u.err
+	}
+	return &upstream.SignIn{Identity: u.identity}, nil
 }
 
 // faultyStore fails where a test says so, as a store does that is full or away.

@@ -18,7 +18,7 @@ const recordVersion = 1
 
 // Record is what the codec writes.
 type Record interface {
-	Client | Pending | Account | Grant | Session | Consent | Once
+	Client | Pending | Account | Grant | Session | Consent | Once | Key
 }
 
 // Encode returns the form of a new record at rest: the version byte, then JSON.

@@ -60,5 +60,8 @@ func (s *Session) Touch(idle time.Duration, now time.Time) bool {
 // Expired reports whether the consent has to be asked for again.
 func (c *Consent) Expired(now time.Time) bool { return !now.Before(c.ExpiresAt) }
 
+// Expired reports whether nothing the key signed is valid any more.
+func (k *Key) Expired(now time.Time) bool { return !now.Before(k.ExpiresAt) }
+
 // Expired reports whether the id may be used again.
 func (o *Once) Expired(now time.Time) bool { return !now.Before(o.ExpiresAt) }

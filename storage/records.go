@@ -80,9 +80,33 @@ type Authorization struct {
 
 // Account is one user at one upstream, with the facts of the last check.
 type Account struct {
-	Subject   string            `json:"subject"`
-	Identity  identity.Identity `json:"identity"`
-	CheckedAt time.Time         `json:"checked_at"`
+	Subject  string            `json:"subject"`
+	Identity identity.Identity `json:"identity"`
+	// CheckedAt is when the provider was last asked and gave these facts.
+	CheckedAt time.Time `json:"checked_at"`
+	// Token is the sealed upstream token of the newest sign-in, renewed since, empty
+	// where nothing needs one.
+	Token string `json:"token,omitempty"`
+	// Revision counts how often the account was stored, see ReplaceAccount.
+	Revision uint64 `json:"revision,omitempty"`
+}
+
+// Key is a key pair that signs identity assertions for backends. Its ID says which
+// period it is for, so that it is made once.
+type Key struct {
+	Issuer string `json:"issuer"`
+	ID     string `json:"id"`
+	// KeyID is the kid (RFC 7515 §4.1.4) of the public half.
+	KeyID string `json:"kid"`
+	// Public is the public half as a JWK (RFC 7517), Private the sealed private one.
+	Public  []byte `json:"public"`
+	Private string `json:"private"`
+
+	CreatedAt time.Time `json:"created_at"`
+	// SignsFrom is when it may begin to sign: who verifies has to have seen it first.
+	SignsFrom time.Time `json:"signs_from"`
+	// ExpiresAt is when nothing it signed is valid any more.
+	ExpiresAt time.Time `json:"expires_at"`
 }
 
 // Grant is one account × one client × one resource that the user consented to.

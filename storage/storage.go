@@ -14,14 +14,15 @@ import (
 //
 // The verbs are the protocol's steps, not a table API: whatever must happen at
 // most once is one verb, atomic against every other caller on every machine,
-// and touches one record. Only DeleteClient and DeleteConsents touch several.
+// and touches one record. Only DeleteClient, DeleteSessions and DeleteConsents touch
+// several.
 // When a verb has returned nil its effect survives kill -9 and power loss.
 //
 // Every record carries its issuer and is not found under another one. A record
 // past its ExpiresAt is not found, whether or not it was swept yet. The engine
 // owns the clock. Returned records are the caller's to change.
 //
-// Errors: ErrNotFound, ErrExists, ErrReplay, ErrReuse and ErrFull mean what
+// Errors: ErrNotFound, ErrExists, ErrChanged, ErrReplay, ErrReuse and ErrFull mean what
 // they say of the record. Anything else, ErrClosed and a done context
 // included, means that the outcome is unknown and the caller must fail closed
 // (HTTP 503) and acknowledge nothing.
@@ -61,11 +62,20 @@ type Store interface {
 	// receives the record, all others ErrNotFound.
 	TakePending(ctx context.Context, issuer string, id Hash) (*Pending, error)
 
-	// SaveAccount creates or replaces the account of a.Subject.
+	// SaveAccount creates or replaces the account of a.Subject, for a fresh sign-in.
+	// The engine counts Revision: one more than what was there, whatever a says.
 	SaveAccount(ctx context.Context, a *Account) error
+	// ReplaceAccount is SaveAccount if the account still has a.Revision, and
+	// ErrChanged if it does not: then somebody else learnt something newer.
+	// ErrNotFound if there is none.
+	ReplaceAccount(ctx context.Context, a *Account) error
 	// Account returns it or ErrNotFound. Accounts belong to no issuer: they are
 	// facts of the upstream.
 	Account(ctx context.Context, subject string) (*Account, error)
+	// Accounts returns a page of at most limit accounts, in an order of the engine's
+	// own, from cursor on; "" is the beginning. next is the cursor of the following
+	// page and "" after the last one. What changes meanwhile may or may not be seen.
+	Accounts(ctx context.Context, cursor string, limit int) (page []*Account, next string, err error)
 
 	// CreateGrant stores a grant with its unredeemed code; ErrExists if the id
 	// is taken.
@@ -81,6 +91,9 @@ type Store interface {
 	RotateRefresh(ctx context.Context, issuer, grantID string, r Rotation) (*Rotated, error)
 	// RevokeGrant ends a grant for good. Idempotent: no error if it is gone.
 	RevokeGrant(ctx context.Context, issuer, grantID string) error
+	// GrantsOf returns the grants of a subject at all issuers, redeemed or not, in
+	// any order. One that cannot be read is left out.
+	GrantsOf(ctx context.Context, subject string) ([]*Grant, error)
 
 	// CreateSession stores a browser session; ErrExists if the id is taken.
 	CreateSession(ctx context.Context, s *Session) error
@@ -92,6 +105,9 @@ type Store interface {
 	TouchSession(ctx context.Context, issuer string, id Hash, idle time.Duration) error
 	// DeleteSession ends it. Idempotent.
 	DeleteSession(ctx context.Context, issuer string, id Hash) error
+	// DeleteSessions ends every session of a subject, at all issuers, for a user whom
+	// the provider no longer knows. Idempotent.
+	DeleteSessions(ctx context.Context, subject string) error
 
 	// SaveConsent creates or replaces a remembered consent. It belongs to the
 	// subject it was saved with last.
@@ -101,6 +117,15 @@ type Store interface {
 	// DeleteConsents forgets every remembered consent of a subject, for sign-out
 	// and for revoking a user. Idempotent.
 	DeleteConsents(ctx context.Context, issuer, subject string) error
+
+	// CreateKey stores a new signing key; ErrExists if the id is taken: of several
+	// gateways that make the key of one period, one wins.
+	CreateKey(ctx context.Context, k *Key) error
+	// Keys returns all keys of an issuer that are not past their end, oldest first.
+	Keys(ctx context.Context, issuer string) ([]*Key, error)
+	// ReplaceKey stores another form of a key that is there, sealed with a newer
+	// master key for example; ErrNotFound if it is not.
+	ReplaceKey(ctx context.Context, k *Key) error
 
 	// Close releases the engine. Every later call answers ErrClosed.
 	Close() error

@@ -28,18 +28,23 @@ type Purpose string
 
 // Purposes of sealed values and of message authentication codes.
 const (
-	PurposeAccess    Purpose = "access token"
-	PurposeConsent   Purpose = "consent form"
-	PurposeVerifier  Purpose = "upstream pkce verifier"
-	PurposeCSRF      Purpose = "csrf token"
-	PurposeSession   Purpose = "mcp session id"
-	PurposeEndpoint  Purpose = "mcp legacy endpoint"
+	PurposeAccess   Purpose = "access token"
+	PurposeConsent  Purpose = "consent form"
+	PurposeVerifier Purpose = "upstream pkce verifier"
+	PurposeCSRF     Purpose = "csrf token"
+	PurposeSession  Purpose = "mcp session id"
+	PurposeEndpoint Purpose = "mcp legacy endpoint"
+	// At rest, with the kind and the id of the record as associated data.
+	PurposeUpstreamToken Purpose = "upstream token at rest"
+	PurposeSigningKey    Purpose = "signing key at rest"
+
 	purposeTag       Purpose = "token tag"
 	purposeSuccessor Purpose = "refresh successor"
 )
 
 var allPurposes = []Purpose{
 	PurposeAccess, PurposeConsent, PurposeVerifier, PurposeCSRF, PurposeSession, PurposeEndpoint,
+	PurposeUpstreamToken, PurposeSigningKey,
 	purposeTag, purposeSuccessor,
 }
 
@@ -128,6 +133,14 @@ func (r *Ring) Open(p Purpose, sealed, associated string) ([]byte, error) {
 		return plain, nil
 	}
 	return nil, ErrInvalid
+}
+
+// Current reports whether a sealed value was made with the key in use, so that it
+// need not be sealed again when keys were rotated. It says nothing about whether the
+// value is genuine.
+func (r *Ring) Current(sealed string) bool {
+	buf, err := decode(sealed)
+	return err == nil && len(buf) >= keyIDSize && [keyIDSize]byte(buf[:keyIDSize]) == r.keys[0].id
 }
 
 // MAC authenticates parts for one purpose with the current key. Parts are

@@ -2,7 +2,10 @@
 
 package upstream
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Reason says why a sign-in ended without an identity. Reasons are stable: they
 // appear in logs and on pages, and tests name them.
@@ -26,6 +29,12 @@ const (
 	// ReasonInsufficientScope: the user or the provider withheld a permission
 	// that the allow rules need.
 	ReasonInsufficientScope Reason = "insufficient_scope"
+	// ReasonRevoked, of a check only: the account is gone or suspended, or the
+	// user or the provider took the newest token back.
+	ReasonRevoked Reason = "revoked"
+	// ReasonSignInNeeded, of a check only: nothing is wrong as far as we know, but
+	// the provider answers about this user only after another sign-in.
+	ReasonSignInNeeded Reason = "sign_in_needed"
 )
 
 // Refusal is the only error type of upstreams. Reason decides the page; Err is
@@ -33,6 +42,9 @@ const (
 type Refusal struct {
 	Reason Reason
 	Err    error
+	// RetryAfter is when the provider wants to be asked again, zero where it did
+	// not say. It is about all users: a quota was used up, for example.
+	RetryAfter time.Duration
 }
 
 // Refuse builds a Refusal around a formatted cause.

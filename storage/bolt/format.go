@@ -13,7 +13,8 @@ import (
 // format is the layout of the buckets. Records have a version of their own.
 //
 //	1  clients, pendings, grants, accounts
-//	2  sessions, consents, used ids; the grants of a client
+//	2  sessions, consents, used ids, signing keys; the grants of a client and of a
+//	   subject
 const format = 2
 
 var keyFormat = []byte("format")

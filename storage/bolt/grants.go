@@ -22,6 +22,11 @@ func (s *Store) Grant(ctx context.Context, issuer, id string) (*storage.Grant, e
 	return read(ctx, s, "read grant", grants, keyOf(issuer, id))
 }
 
+// GrantsOf implements storage.Store.
+func (s *Store) GrantsOf(ctx context.Context, subject string) ([]*storage.Grant, error) {
+	return readGroup(ctx, s, "read grants of subject", grants, grantsOfSubject, keyOf(subject))
+}
+
 // RedeemCode implements storage.Store.
 func (s *Store) RedeemCode(ctx context.Context, issuer, grantID string, r storage.Redemption) (*storage.Grant, error) {
 	k := keyOf(issuer, grantID)

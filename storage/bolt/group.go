@@ -4,6 +4,7 @@ package bolt
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 
 	"go.etcd.io/bbolt"
@@ -47,6 +48,29 @@ func (g group[R]) members(tx *bbolt.Tx, owner key) []key {
 		}
 	}
 	return keys
+}
+
+// readGroup returns the records of owner that are not past their end. One that
+// cannot be read is left out.
+func readGroup[R storage.Record](ctx context.Context, s *Store, verb string, t table[R], g group[R], owner key) ([]*R, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, explain(verb, err)
+	}
+	var recs []*R
+	err := s.committer.view(func(tx *bbolt.Tx) error {
+		now := s.now()
+		for _, k := range g.members(tx, owner) {
+			// An entry whose record says that it belongs to another is no member.
+			if rec, _, err := t.load(tx, k); err == nil && rec != nil && g.of(rec) == owner && !t.expired(rec, now) {
+				recs = append(recs, rec)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, explain(verb, err)
+	}
+	return recs, nil
 }
 
 // dropGroup deletes every record of owner, expired ones and what cannot be read

@@ -37,11 +37,15 @@ var (
 		indexes: []index[storage.Grant]{
 			{bucket: []byte("grants by end"), at: func(g *storage.Grant) (time.Time, bool) { return g.ExpiresAt, true }},
 		},
-		groups: []group[storage.Grant]{grantsOfClient},
+		groups: []group[storage.Grant]{grantsOfClient, grantsOfSubject},
 	}
 	grantsOfClient = group[storage.Grant]{
 		bucket: []byte("grants of client"),
 		of:     func(g *storage.Grant) key { return keyOf(g.Issuer, g.ClientID) },
+	}
+	grantsOfSubject = group[storage.Grant]{
+		bucket: []byte("grants of subject"),
+		of:     func(g *storage.Grant) key { return keyOf(g.Subject) },
 	}
 	sessions = table[storage.Session]{
 		bucket:  []byte("sessions"),
@@ -50,6 +54,11 @@ var (
 		indexes: []index[storage.Session]{
 			{bucket: []byte("sessions by end"), at: func(s *storage.Session) (time.Time, bool) { return s.End(), true }},
 		},
+		groups: []group[storage.Session]{sessionsOfSubject},
+	}
+	sessionsOfSubject = group[storage.Session]{
+		bucket: []byte("sessions of subject"),
+		of:     func(s *storage.Session) key { return keyOf(s.Subject) },
 	}
 	consents = table[storage.Consent]{
 		bucket:  []byte("consents"),
@@ -77,6 +86,19 @@ var (
 		key:     func(a *storage.Account) key { return keyOf(a.Subject) },
 		expired: func(*storage.Account, time.Time) bool { return false },
 	}
+	signingKeys = table[storage.Key]{
+		bucket:  []byte("signing keys"),
+		key:     func(k *storage.Key) key { return keyOf(k.Issuer, k.ID) },
+		expired: (*storage.Key).Expired,
+		indexes: []index[storage.Key]{
+			{bucket: []byte("signing keys by end"), at: func(k *storage.Key) (time.Time, bool) { return k.ExpiresAt, true }},
+		},
+		groups: []group[storage.Key]{keysOfIssuer},
+	}
+	keysOfIssuer = group[storage.Key]{
+		bucket: []byte("signing keys of issuer"),
+		of:     func(k *storage.Key) key { return keyOf(k.Issuer) },
+	}
 
 	clientsByEnd = clients.indexes[0]
 	clientsByAge = clients.indexes[1]
@@ -90,5 +112,6 @@ func bucketNames() [][]byte {
 	names = append(names, accounts.buckets()...)
 	names = append(names, sessions.buckets()...)
 	names = append(names, consents.buckets()...)
-	return append(names, usedIDs.buckets()...)
+	names = append(names, usedIDs.buckets()...)
+	return append(names, signingKeys.buckets()...)
 }

@@ -38,6 +38,14 @@ func (s *Store) TouchSession(ctx context.Context, issuer string, id storage.Hash
 	return err
 }
 
+// DeleteSessions implements storage.Store.
+func (s *Store) DeleteSessions(ctx context.Context, subject string) error {
+	_, err := write(ctx, s, "delete sessions", func(w *writeTx) (nothing, error) {
+		return nothing{}, sessions.dropGroup(w, sessionsOfSubject, keyOf(subject), func(*storage.Session) {})
+	})
+	return err
+}
+
 // DeleteSession implements storage.Store.
 func (s *Store) DeleteSession(ctx context.Context, issuer string, id storage.Hash) error {
 	_, err := write(ctx, s, "delete session", func(w *writeTx) (nothing, error) {

@@ -25,7 +25,7 @@ func (s *Store) Sweep(ctx context.Context) (int, error) {
 	)
 	for _, step := range []sweeper{
 		clients.sweepStep, pendings.sweepStep, grants.sweepStep,
-		sessions.sweepStep, consents.sweepStep, usedIDs.sweepStep,
+		sessions.sweepStep, consents.sweepStep, usedIDs.sweepStep, signingKeys.sweepStep,
 	} {
 		n, err := s.sweepTable(ctx, step)
 		total += n

@@ -153,7 +153,7 @@ func TestAuthCodeURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	const verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
-	u, err := url.Parse(g.AuthCodeURL("a b&c", verifier, redirectURI))
+	u, err := url.Parse(authCodeURL(t, g, "a b&c", verifier))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func TestOperatorMistakes(t *testing.T) {
 	wrongSecret := connect(t, Config{ClientSecret: "wrong-secret"}, srv)
 	for name, g := range map[string]*GitHub{"client id": wrongID, "client secret": wrongSecret} {
 		verifier := oauth2.GenerateVerifier()
-		callback := visit(t, good.AuthCodeURL("s", verifier, redirectURI))
+		callback := visit(t, authCodeURL(t, good, "s", verifier))
 		_, err := g.Identify(t.Context(), callback, verifier, redirectURI)
 		t.Run(name, func(t *testing.T) {
 			wantRefusal(t, err, upstream.ReasonMisconfigured)
@@ -113,7 +113,7 @@ func TestOperatorMistakes(t *testing.T) {
 func TestAttackStolenCode(t *testing.T) {
 	t.Parallel()
 	g, srv := start(t, Config{})
-	callback := visit(t, g.AuthCodeURL("s", oauth2.GenerateVerifier(), redirectURI))
+	callback := visit(t, authCodeURL(t, g, "s", oauth2.GenerateVerifier()))
 	_, err := g.Identify(t.Context(), callback, oauth2.GenerateVerifier(), redirectURI)
 	wantRefusal(t, err, upstream.ReasonInvalid, "bad_verification_code")
 	if n := len(srv.Tokens(583231)); n != 0 {
@@ -127,7 +127,7 @@ func TestAttackReplayedCallback(t *testing.T) {
 	t.Parallel()
 	g, srv := start(t, Config{})
 	verifier := oauth2.GenerateVerifier()
-	callback := visit(t, g.AuthCodeURL("s", verifier, redirectURI))
+	callback := visit(t, authCodeURL(t, g, "s", verifier))
 	if _, err := g.Identify(t.Context(), callback, verifier, redirectURI); err != nil {
 		t.Fatal(err)
 	}

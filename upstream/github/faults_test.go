@@ -155,7 +155,7 @@ func TestTheBrowserGoesAway(t *testing.T) {
 	g, srv := start(t, Config{})
 	srv.Fail("/user", testidp.Hang(nil))
 	verifier := oauth2.GenerateVerifier()
-	callback := visit(t, g.AuthCodeURL("s", verifier, redirectURI))
+	callback := visit(t, authCodeURL(t, g, "s", verifier))
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	_, err := g.Identify(ctx, callback, verifier, redirectURI)
@@ -182,7 +182,7 @@ func TestNobodyListens(t *testing.T) {
 	t.Parallel()
 	g, srv := start(t, Config{})
 	verifier := oauth2.GenerateVerifier()
-	callback := visit(t, g.AuthCodeURL("s", verifier, redirectURI))
+	callback := visit(t, authCodeURL(t, g, "s", verifier))
 	g.client.Transport = roundTripper(func(*http.Request) (*http.Response, error) {
 		return nil, iotest.ErrTimeout
 	})

@@ -10,6 +10,7 @@
 package github
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -90,9 +91,15 @@ func (g *GitHub) Label() string {
 // Scopes implements upstream.Redirector.
 func (g *GitHub) Scopes() []string { return slices.Clone(g.oauth.Scopes) }
 
-// AuthCodeURL implements upstream.Redirector, with PKCE S256 (RFC 7636).
-func (g *GitHub) AuthCodeURL(state, verifier, redirectURI string) string {
-	return g.oauth.AuthCodeURL(state,
-		oauth2.S256ChallengeOption(verifier),
-		oauth2.SetAuthURLParam("redirect_uri", redirectURI))
+// AuthCodeURL implements upstream.Redirector, with PKCE S256 (RFC 7636). It never
+// fails: GitHub's endpoints are known.
+func (g *GitHub) AuthCodeURL(_ context.Context, r upstream.AuthRequest) (string, error) {
+	options := []oauth2.AuthCodeOption{
+		oauth2.S256ChallengeOption(r.Verifier),
+		oauth2.SetAuthURLParam("redirect_uri", r.RedirectURI),
+	}
+	if r.AskAccount {
+		options = append(options, oauth2.SetAuthURLParam("prompt", "select_account"))
+	}
+	return g.oauth.AuthCodeURL(r.State, options...), nil
 }

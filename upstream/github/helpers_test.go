@@ -74,16 +74,17 @@ func visit(t *testing.T, authURL string) url.Values {
 func signIn(t *testing.T, g *GitHub, srv *testidp.Server) (identity.Identity, error) {
 	t.Helper()
 	verifier := oauth2.GenerateVerifier()
-	callback := visit(t, g.AuthCodeURL("state-1", verifier, redirectURI))
-	id, err := g.Identify(t.Context(), callback, verifier, redirectURI)
+	callback := visit(t, authCodeURL(t, g, "state-1", verifier))
+	in, err := g.Identify(t.Context(), callback, verifier, redirectURI)
 	if err != nil {
 		secrets := append(srv.Tokens(testidp.Octocat().ID), verifier, srv.ClientSecret())
 		if code := callback.Get("code"); code != "" {
 			secrets = append(secrets, code)
 		}
 		keepsSecret(t, err, secrets...)
+		return identity.Identity{}, err
 	}
-	return id, err
+	return in.Identity, nil
 }
 
 func keepsSecret(t *testing.T, err error, secrets ...string) {
@@ -114,4 +115,14 @@ func wantRefusal(t *testing.T, err error, reason upstream.Reason, says ...string
 			t.Errorf("cause %q does not say %q", r.Err, s)
 		}
 	}
+}
+
+// authCodeURL is where a sign-in begins.
+func authCodeURL(t *testing.T, g *GitHub, state, verifier string) string {
+	t.Helper()
+	to, err := g.AuthCodeURL(t.Context(), upstream.AuthRequest{State: state, Verifier: verifier, RedirectURI: redirectURI})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return to
 }

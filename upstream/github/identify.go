@@ -15,18 +15,22 @@ import (
 // Identify implements upstream.Redirector. It redeems the code, asks who the
 // token belongs to and, where rules need them, for memberships. The token does
 // not outlive the call.
-func (g *GitHub) Identify(ctx context.Context, callback url.Values, verifier, redirectURI string) (identity.Identity, error) {
+func (g *GitHub) Identify(ctx context.Context, callback url.Values, verifier, redirectURI string) (*upstream.SignIn, error) {
 	code, err := g.checkCallback(callback)
 	if err != nil {
-		return identity.Identity{}, err
+		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, signInTimeout)
 	defer cancel()
 	token, err := g.exchange(ctx, code, verifier, redirectURI)
 	if err != nil {
-		return identity.Identity{}, err
+		return nil, err
 	}
-	return g.load(ctx, g.newSession(token.value), token)
+	id, err := g.load(ctx, g.newSession(token.value), token)
+	if err != nil {
+		return nil, err
+	}
+	return &upstream.SignIn{Identity: id}, nil
 }
 
 func (g *GitHub) load(ctx context.Context, s *session, token accessToken) (identity.Identity, error) {
