@@ -59,6 +59,20 @@ type App struct {
 	// RefreshGrace is how long a refresh token is still answered after it was
 	// exchanged, for clients that renew twice at once. Default: 60s.
 	RefreshGrace *caddy.Duration `json:"refresh_grace,omitempty"`
+	// RecheckUpstream is how often membership and account status of the people in
+	// use are looked at again at their identity provider: who was removed is refused
+	// by the first request after that time. It needs their upstream token, which is
+	// kept encrypted. 0 never looks again and keeps no token. Default: 10m.
+	RecheckUpstream *caddy.Duration `json:"recheck_upstream,omitempty"`
+	// UpstreamOutage is how long the last decision about a person holds while their
+	// identity provider cannot be asked. After that they are answered 503 until it
+	// can. Default: 24h.
+	UpstreamOutage caddy.Duration `json:"upstream_outage,omitempty"`
+	// MaxStaleness is how long tokens that were verified before are still accepted
+	// while a store that several gateways share cannot be reached, and with it no
+	// revocation. After that requests are answered 503 until it can. Default: 60s.
+	// No meaning with bolt.
+	MaxStaleness *caddy.Duration `json:"max_staleness,omitempty"`
 	// Registration says who may register a client (RFC 7591): `open` (default)
 	// anybody, as MCP clients expect; `off` nobody; `token` whoever presents
 	// registration_token.

@@ -38,6 +38,7 @@ func init() {
 //		scope_includes   <scope> <included...>
 //		also             <path...>
 //		identity_headers on|off
+//		forward_upstream_token
 //		allowed_origins  <origin...>
 //		... every subdirective of reverse_proxy
 //	}
@@ -92,6 +93,11 @@ func (p *gatewayParser) parse() (*reverseproxy.Handler, error) {
 	p.errs = append(p.errs, p.handler.checkAdapted(start)...)
 	proxy, err := p.parseProxy()
 	p.add(err)
+	if err == nil && p.handler.ForwardUpstreamToken {
+		if err := checkForwarding(proxy, p.backends.addrs, p.dynamic); err != nil {
+			p.add(start.WrapErr(err))
+		}
+	}
 	return proxy, errors.Join(p.errs...)
 }
 
@@ -150,7 +156,7 @@ func (p *gatewayParser) parseBlock() {
 		}
 		segment := p.NextSegment()
 		switch name := segment.Directive(); {
-		case known[name] != nil || slices.Contains(notBuilt, name):
+		case known[name] != nil:
 			p.add(parseOption(segment, gatewayDirective, known))
 		case name == "to":
 			p.parseTo(segment)

@@ -31,6 +31,13 @@ func init() { httpcaddyfile.RegisterGlobalOption(appName, parseGlobalOption) }
 //			base_url      <url>
 //			api_url       <url>
 //		}
+//		oidc <name> {
+//			issuer        <url>
+//			client_id     <id>
+//			client_secret <placeholder>
+//			scopes        <scope...>
+//			groups_claim  <claim>
+//		}
 //		local [<name>] {
 //			user <name> <bcrypt-hash> [<email>] [<groups...>]
 //		}
@@ -41,6 +48,9 @@ func init() { httpcaddyfile.RegisterGlobalOption(appName, parseGlobalOption) }
 //		access_token_ttl  <duration>
 //		refresh_token_ttl <duration>
 //		refresh_grace     <duration>
+//		recheck_upstream  <duration>|off
+//		upstream_outage   <duration>
+//		max_staleness     <duration>
 //		registration      open|off|token <placeholder>
 //		client_id_documents on|off|<domain...>
 //		client <id> {
@@ -54,7 +64,7 @@ func init() { httpcaddyfile.RegisterGlobalOption(appName, parseGlobalOption) }
 //		limit             registrations|authorizations|tokens <n>/<duration>|off
 //	}
 //
-// At least one of github and local is required. See App for the defaults.
+// At least one of github, oidc and local is required. See App for the defaults.
 func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 	d.Next() // the name of the option
 	if existing != nil {
@@ -79,6 +89,9 @@ func (a *App) options() optionSet {
 		"access_token_ttl":  duration(&a.AccessTokenTTL, time.Second),
 		"refresh_token_ttl": duration(&a.RefreshTokenTTL, time.Second),
 		"refresh_grace":     a.parseRefreshGrace,
+		"recheck_upstream":  a.parseRecheck,
+		"upstream_outage":   duration(&a.UpstreamOutage, time.Minute),
+		"max_staleness":     a.parseMaxStaleness,
 		"registration":      a.parseRegistration,
 		"limit":             a.parseLimit,
 
@@ -135,7 +148,7 @@ func (a *App) parseStorage(d *caddyfile.Dispenser) error {
 	switch {
 	case slices.Contains(known, engine):
 	case engine == "redis" || engine == "postgres":
-		return fmt.Errorf("storage %s is not available in this version", engine)
+		return fmt.Errorf("storage %[1]s is not in this build of Caddy; build one with ./xcaddy.sh --with-%[1]s", engine)
 	default:
 		return fmt.Errorf("storage: unknown engine %q; known are %s", engine, strings.Join(known, ", "))
 	}
@@ -153,6 +166,27 @@ func (a *App) parseRefreshGrace(d *caddyfile.Dispenser) error {
 	}
 	a.RefreshGrace = new(caddy.Duration)
 	return duration(a.RefreshGrace, 0)(d)
+}
+
+// parseRecheck reads a duration, or off.
+func (a *App) parseRecheck(d *caddyfile.Dispenser) error {
+	if a.RecheckUpstream != nil {
+		return errors.New("recheck_upstream is given twice")
+	}
+	a.RecheckUpstream = new(caddy.Duration)
+	if next := *d; next.NextArg() && next.Val() == "off" {
+		d.NextArg()
+		return nil
+	}
+	return duration(a.RecheckUpstream, minRecheck)(d)
+}
+
+func (a *App) parseMaxStaleness(d *caddyfile.Dispenser) error {
+	if a.MaxStaleness != nil {
+		return errors.New("max_staleness is given twice")
+	}
+	a.MaxStaleness = new(caddy.Duration)
+	return duration(a.MaxStaleness, 0)(d)
 }
 
 func (a *App) parseRegistration(d *caddyfile.Dispenser) error {

@@ -33,6 +33,7 @@ func init() {
 //		scope_includes   <scope> <included...>
 //		also             <path...>
 //		identity_headers on|off
+//		forward_upstream_token
 //		allowed_origins  <origin...>
 //	}
 //
@@ -92,7 +93,10 @@ func (h *Handler) options() optionSet {
 		"scope_includes":   h.parseScopeIncludes,
 		"also":             list(&h.Also, nil), // checked together with the path
 		"identity_headers": h.parseIdentityHeaders,
-		"allowed_origins":  list(&h.AllowedOrigins, checkAllowedOrigin),
+
+		"forward_upstream_token": h.parseForwardUpstreamToken,
+
+		"allowed_origins": list(&h.AllowedOrigins, checkAllowedOrigin),
 	}
 }
 
@@ -127,6 +131,14 @@ func (h *Handler) parseIdentityHeaders(d *caddyfile.Dispenser) error {
 	}
 	on := v == "on"
 	h.IdentityHeaders = &on
+	return nil
+}
+
+func (h *Handler) parseForwardUpstreamToken(*caddyfile.Dispenser) error {
+	if h.ForwardUpstreamToken {
+		return errors.New("forward_upstream_token is given twice")
+	}
+	h.ForwardUpstreamToken = true
 	return nil
 }
 

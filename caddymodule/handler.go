@@ -79,6 +79,11 @@ type Handler struct {
 	// IdentityHeaders says whether the backend is told who calls, in
 	// X-Forwarded-User and others. Default: true.
 	IdentityHeaders *bool `json:"identity_headers,omitempty"`
+	// ForwardUpstreamToken sends the user's own token at their identity provider to
+	// the backend, in Authorization, for MCP servers that act for the user there.
+	// The consent page says so. The backend must be reached over https, a unix
+	// socket or loopback. Default: false; the backend gets no token at all.
+	ForwardUpstreamToken bool `json:"forward_upstream_token,omitempty"`
 	// AllowedOrigins are origins of web pages that may call this resource,
 	// besides the site's own.
 	AllowedOrigins []string `json:"allowed_origins,omitempty"`
@@ -213,6 +218,9 @@ func (h *Handler) resource() (*gateway.Resource, error) {
 	}
 	if h.Name != "" {
 		errs = append(errs, checkName(h.Name))
+	}
+	if h.ForwardUpstreamToken {
+		errs = append(errs, h.app.canForward())
 	}
 	allow := h.Allow
 	if len(allow) == 0 {

@@ -65,17 +65,7 @@ func located(d *caddyfile.Dispenser, err error) error {
 	return d.WrapErr(err)
 }
 
-// notBuilt are options of the documented syntax that this version does not have.
-// They are refused by name: ignoring one would promise what is not kept.
-var notBuilt = []string{
-	"oidc", "recheck_upstream", "upstream_outage", "max_staleness",
-	"forward_upstream_token",
-}
-
 func unknownOption(directive, name string, known optionSet) error {
-	if slices.Contains(notBuilt, name) {
-		return fmt.Errorf("%s: %s is not available in this version", directive, name)
-	}
 	return fmt.Errorf("%s: unknown subdirective %q; known are %s", directive, name,
 		strings.Join(slices.Sorted(maps.Keys(known)), ", "))
 }

@@ -19,12 +19,19 @@ const (
 	defaultAccessTokenTTL  = time.Hour
 	defaultRefreshTokenTTL = 90 * 24 * time.Hour
 	defaultRefreshGrace    = time.Minute
+	defaultRecheck         = 10 * time.Minute
+	defaultOutage          = 24 * time.Hour
+	defaultMaxStaleness    = time.Minute
 
 	defaultRegistrations  = "300/10m"
 	defaultAuthorizations = "600/10m"
 	defaultTokens         = "300/10m"
 
 	minRegistrationToken = 16
+	// minRecheck keeps a busy gateway within the quota of its users at the provider.
+	minRecheck = time.Minute
+	// maxMaxStaleness bounds how long a revocation may go unnoticed.
+	maxMaxStaleness = time.Hour
 )
 
 // settings are the app's options with defaults filled in and secrets resolved.
@@ -35,6 +42,9 @@ type settings struct {
 	accessTTL    time.Duration
 	refreshTTL   time.Duration
 	grace        time.Duration
+	recheck      time.Duration // 0: never
+	outage       time.Duration
+	maxStaleness time.Duration
 	registration gateway.Registration
 	limits       gateway.Limits
 	documents    gateway.ClientDocuments
@@ -45,12 +55,13 @@ func (a *App) settle() (settings, error) {
 	s := settings{
 		accessTTL:  orDefaultDuration(a.AccessTokenTTL, defaultAccessTokenTTL),
 		refreshTTL: orDefaultDuration(a.RefreshTokenTTL, defaultRefreshTokenTTL),
-		grace:      defaultRefreshGrace,
+		grace:      orDefaultPointer(a.RefreshGrace, defaultRefreshGrace),
+
+		recheck:      orDefaultPointer(a.RecheckUpstream, defaultRecheck),
+		outage:       orDefaultDuration(a.UpstreamOutage, defaultOutage),
+		maxStaleness: orDefaultPointer(a.MaxStaleness, defaultMaxStaleness),
 	}
-	if a.RefreshGrace != nil {
-		s.grace = time.Duration(*a.RefreshGrace)
-	}
-	errs := []error{checkLifetimes(s)}
+	errs := []error{checkLifetimes(s), checkRecheck(s)}
 	for _, step := range []func(*settings) error{a.settleIssuer, a.settleKeys, a.settleRegistration, a.settleLimits, a.settleClients} {
 		errs = append(errs, step(&s))
 	}
@@ -65,6 +76,18 @@ func checkLifetimes(s settings) error {
 		return fmt.Errorf("refresh_token_ttl (%s) is shorter than access_token_ttl (%s)", s.refreshTTL, s.accessTTL)
 	case s.grace < 0 || s.grace > 15*time.Minute:
 		return fmt.Errorf("refresh_grace is %s; it can be 0 to 15m", s.grace)
+	}
+	return nil
+}
+
+func checkRecheck(s settings) error {
+	switch {
+	case s.recheck < 0 || s.recheck > 0 && s.recheck < minRecheck:
+		return fmt.Errorf("recheck_upstream is %s; write at least %s, or off", s.recheck, minRecheck)
+	case s.outage < s.recheck:
+		return fmt.Errorf("upstream_outage (%s) is shorter than recheck_upstream (%s)", s.outage, s.recheck)
+	case s.maxStaleness < 0 || s.maxStaleness > maxMaxStaleness:
+		return fmt.Errorf("max_staleness is %s; it can be 0 to %s", s.maxStaleness, maxMaxStaleness)
 	}
 	return nil
 }
@@ -161,4 +184,12 @@ func orDefaultDuration(d caddy.Duration, def time.Duration) time.Duration {
 		return def
 	}
 	return time.Duration(d)
+}
+
+// orDefaultPointer is for durations of which zero means something.
+func orDefaultPointer(d *caddy.Duration, def time.Duration) time.Duration {
+	if d == nil {
+		return def
+	}
+	return time.Duration(*d)
 }
