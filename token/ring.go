@@ -38,13 +38,15 @@ const (
 	PurposeUpstreamToken Purpose = "upstream token at rest"
 	PurposeSigningKey    Purpose = "signing key at rest"
 
+	purposeKeyCheck Purpose = "key check"
+
 	purposeTag       Purpose = "token tag"
 	purposeSuccessor Purpose = "refresh successor"
 )
 
 var allPurposes = []Purpose{
 	PurposeAccess, PurposeConsent, PurposeVerifier, PurposeCSRF, PurposeSession, PurposeEndpoint,
-	PurposeUpstreamToken, PurposeSigningKey,
+	PurposeUpstreamToken, PurposeSigningKey, purposeKeyCheck,
 	purposeTag, purposeSuccessor,
 }
 
@@ -148,6 +150,13 @@ func (r *Ring) Current(sealed string) bool {
 func (r *Ring) MAC(p Purpose, parts ...string) string {
 	return base64.RawURLEncoding.EncodeToString(r.keys[0].sum(p, parts...))
 }
+
+// KeyCheck is a value by which HasKey recognises the key in use. It says nothing
+// about the key and may be kept beside what was sealed with it.
+func (r *Ring) KeyCheck() string { return r.MAC(purposeKeyCheck) }
+
+// HasKey reports whether a KeyCheck was made with any key of the ring.
+func (r *Ring) HasKey(check string) bool { return r.CheckMAC(purposeKeyCheck, check) }
 
 // CheckMAC reports in constant time whether mac was made by MAC with any key of
 // the ring.
