@@ -136,12 +136,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.settings, err = a.settle()
 	errs = append(errs, err, a.checkAllow())
 	if a.engine != nil && a.engine.KeyFile() == "" && len(a.EncryptionKey) == 0 {
-		errs = append(errs, errors.New("encryption_key is required with this storage: "+
-			"every machine needs the same one, made by `openssl rand -base64 32`"))
+		errs = append(errs, errNoKey)
 	}
 	errs = append(errs, a.watchExit(ctx), registerMetrics(ctx.GetMetricsRegistry()))
 	return errors.Join(errs...)
 }
+
+var errNoKey = errors.New("encryption_key is required with this storage: " +
+	"every machine needs the same one, made by `openssl rand -base64 32`")
 
 func (a *App) loadStorage(ctx caddy.Context) error {
 	var mod any

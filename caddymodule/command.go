@@ -20,9 +20,9 @@ func init() {
 		Name:  "mcp-oauth",
 		Usage: "<command>",
 		Short: "Helps to run MCP servers behind the mcp_oauth module",
-		Long:  "Commands for MCP servers behind the mcp_oauth module. None of them needs a configuration or a running Caddy.",
+		Long:  "Commands for MCP servers behind the mcp_oauth module: a look from outside, and care for its state.",
 		CobraFunc: func(cmd *cobra.Command) {
-			cmd.AddCommand(doctorCommand())
+			cmd.AddCommand(doctorCommand(), backupCommand(), restoreCommand(), migrateCommand(), compactCommand())
 			cmd.Args = cobra.ArbitraryArgs // our own message, and exit status 2
 			cmd.RunE = func(cmd *cobra.Command, args []string) error {
 				if len(args) > 0 {
