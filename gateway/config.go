@@ -65,6 +65,11 @@ type Resource struct {
 	Policy *policy.Policy
 	// IdentityHeaders says whether the backend is told who calls.
 	IdentityHeaders bool
+	// ForwardUpstreamToken sends the backend the user's token of the upstream, in
+	// Authorization: the backend acts for the user there. The client never gets it
+	// from us; a backend that repeats what it was sent is out of our hands, so it is
+	// for backends that are trusted with it. The consent page says so.
+	ForwardUpstreamToken bool
 	// AllowedOrigins are browser origins besides the issuer's own.
 	AllowedOrigins []string
 	// Backends are the dial addresses behind this resource, "localhost:3000". A

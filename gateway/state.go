@@ -27,6 +27,7 @@ type State struct {
 	now      func() time.Time
 	counter  func(Event)
 	judge    atomic.Pointer[judge]
+	recheck  atomic.Pointer[recheckRules]
 	log      *slog.Logger
 }
 
