@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 
 	"go.etcd.io/bbolt"
 
@@ -54,12 +53,14 @@ func (s *Store) Account(ctx context.Context, subject string) (*storage.Account, 
 	return read(ctx, s, "read account", accounts, keyOf(subject))
 }
 
+var errCursor = errors.New("not a cursor of this store")
+
 // Accounts implements storage.Store. The cursor is the key of the last record seen.
 func (s *Store) Accounts(ctx context.Context, cursor string, limit int) (page []*storage.Account, next string, err error) {
 	const verb = "list accounts"
 	after, err := hex.DecodeString(cursor)
-	if err != nil {
-		return nil, "", explain(verb, fmt.Errorf("cursor: %w", err))
+	if err != nil || len(after) != 0 && len(after) != len(key{}) {
+		return nil, "", explain(verb, errCursor)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, "", explain(verb, err)
@@ -74,10 +75,10 @@ func (s *Store) Accounts(ctx context.Context, cursor string, limit int) (page []
 			if len(page) == max(limit, 1) {
 				return nil
 			}
-			next = hex.EncodeToString(name)
 			if len(name) != len(key{}) {
-				continue
+				continue // damage, and no cursor
 			}
+			next = hex.EncodeToString(name)
 			if a, _, err := accounts.load(tx, key(name)); err == nil && a != nil {
 				page = append(page, a)
 			}

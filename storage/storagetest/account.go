@@ -3,6 +3,7 @@
 package storagetest
 
 import (
+	"strings"
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
@@ -12,19 +13,27 @@ var accountTests = map[string]func(*env){
 	"comes back as it was saved": func(e *env) {
 		a := newAccount(e.clock.Now())
 		e.ok(e.store.SaveAccount(e.ctx, a))
-		got, err := e.store.Account(e.ctx, a.Subject)
-		e.ok(err)
-		e.same(got, a)
+		e.wantAccount(a, 1)
+	},
+	// The sealed token is opaque to the store, whatever bytes it has.
+	"its token comes back byte for byte": func(e *env) {
+		for _, token := range []string{"v1.sealed", "", "\x00\xff\u2028", "v1." + strings.Repeat("x", 64<<10)} {
+			a := newAccount(e.clock.Now())
+			a.Token = token
+			e.ok(e.store.SaveAccount(e.ctx, a))
+			got, err := e.store.Account(e.ctx, a.Subject)
+			e.ok(err)
+			e.same(got.Token, token)
+		}
 	},
 	"saving replaces it whole": func(e *env) {
 		e.ok(e.store.SaveAccount(e.ctx, newAccount(e.clock.Now())))
 		e.clock.Advance(time.Hour)
 		a := newAccount(e.clock.Now())
 		a.Identity.Login, a.Identity.Email, a.Identity.EmailVerified, a.Identity.Groups = "renamed", "", false, nil
+		a.Token = ""
 		e.ok(e.store.SaveAccount(e.ctx, a))
-		got, err := e.store.Account(e.ctx, a.Subject)
-		e.ok(err)
-		e.same(got, a)
+		e.wantAccount(a, 2)
 	},
 	"unknown is not found": func(e *env) {
 		e.ok(e.store.SaveAccount(e.ctx, newAccount(e.clock.Now())))
@@ -51,5 +60,28 @@ var accountTests = map[string]func(*env){
 		if got.Identity.Login != got.Identity.Name {
 			e.Fatalf("two saves are mixed: login %q, name %q", got.Identity.Login, got.Identity.Name)
 		}
+		if got.Revision != Callers {
+			e.Fatalf("revision %d after %d saves", got.Revision, Callers)
+		}
 	},
+	"it survives a restart": func(e *env) {
+		a := newAccount(e.clock.Now())
+		e.ok(e.store.SaveAccount(e.ctx, a))
+		e.reopen()
+		e.wantAccount(a, 1)
+		e.ok(e.store.SaveAccount(e.ctx, a))
+		e.reopen()
+		e.wantAccount(a, 2)
+	},
+}
+
+// wantAccount fails unless the account is as it was passed in, stored this many
+// times.
+func (e *env) wantAccount(want *storage.Account, revision uint64) {
+	e.Helper()
+	got, err := e.store.Account(e.ctx, want.Subject)
+	e.ok(err)
+	counted := *want
+	counted.Revision = revision
+	e.same(got, &counted)
 }

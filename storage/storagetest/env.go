@@ -84,6 +84,14 @@ func (e *env) wantErr(err, want error) {
 	}
 }
 
+// isErr is wantErr for goroutines, which cannot end their test.
+func (e *env) isErr(err, want error) {
+	e.Helper()
+	if !errors.Is(err, want) {
+		e.Errorf("got error %v, want %v", err, want)
+	}
+}
+
 // same compares records. An empty list and none are the same.
 func (e *env) same(got, want any) {
 	e.Helper()

@@ -92,7 +92,20 @@ func NewConsent(issuer, decision, subject string, now time.Time) *storage.Consen
 	}
 }
 
-func newAccount(now time.Time) *storage.Account {
+// NewAccount is the account of a user of GitHub who was checked now, not stored
+// yet.
+func NewAccount(id string, now time.Time) *storage.Account {
 	who := octocat()
-	return &storage.Account{Subject: who.Subject(), Identity: who, CheckedAt: now}
+	who.ID = id
+	return &storage.Account{Subject: who.Subject(), Identity: who, CheckedAt: now, Token: "sealed token of " + id}
+}
+
+func newAccount(now time.Time) *storage.Account { return NewAccount("583231", now) }
+
+// NewKey is a signing key made now, with 90 days to go.
+func NewKey(issuer, id string, now time.Time) *storage.Key {
+	return &storage.Key{
+		Issuer: issuer, ID: id, KeyID: "kid of " + id, Public: []byte(`{"kty":"EC","kid":"` + id + `"}`), Private: "sealed key " + id,
+		CreatedAt: now, SignsFrom: now.Add(time.Hour), ExpiresAt: now.Add(keyLife),
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,7 +19,31 @@ import (
 func (e *env) verbs() map[string]func(context.Context) error {
 	all := e.signInVerbs()
 	maps.Copy(all, e.ownerVerbs())
+	maps.Copy(all, e.adminVerbs())
 	return all
+}
+
+// adminVerbs are those about accounts, about all grants of a user and about keys.
+func (e *env) adminVerbs() map[string]func(context.Context) error {
+	now := e.clock.Now()
+	return map[string]func(context.Context) error{
+		"SaveAccount again": func(ctx context.Context) error { return e.store.SaveAccount(ctx, NewAccount("1", now)) },
+		"ReplaceAccount": func(ctx context.Context) error {
+			a := NewAccount("2", now)
+			a.Revision, a.Identity.Login = 1, "renamed"
+			return e.store.ReplaceAccount(ctx, a)
+		},
+		"Accounts":       func(ctx context.Context) error { _, _, err := e.store.Accounts(ctx, "", 10); return err },
+		"GrantsOf":       func(ctx context.Context) error { _, err := e.store.GrantsOf(ctx, "github:583231"); return err },
+		"DeleteSessions": func(ctx context.Context) error { return e.store.DeleteSessions(ctx, "github:2") },
+		"CreateKey":      func(ctx context.Context) error { return e.store.CreateKey(ctx, NewKey(issuerA, "new", now)) },
+		"Keys":           func(ctx context.Context) error { _, err := e.store.Keys(ctx, issuerA); return err },
+		"ReplaceKey": func(ctx context.Context) error {
+			k := NewKey(issuerA, "key", now)
+			k.Private = "sealed anew"
+			return e.store.ReplaceKey(ctx, k)
+		},
+	}
 }
 
 func (e *env) signInVerbs() map[string]func(context.Context) error {
@@ -94,6 +120,10 @@ func (e *env) seed() {
 	e.saveConsent("decision", "github:583231")
 	e.saveConsent("other", "github:1")
 	e.ok(e.store.RememberOnce(e.ctx, issuerA, hash("used"), time.Hour))
+	e.ok(e.store.SaveAccount(e.ctx, NewAccount("1", e.clock.Now())))
+	e.ok(e.store.SaveAccount(e.ctx, NewAccount("2", e.clock.Now())))
+	e.createSessionOf(issuerA, "of another", "github:2")
+	e.ok(e.store.CreateKey(e.ctx, NewKey(issuerA, "key", e.clock.Now())))
 }
 
 // snapshot is what every read says of the records of seed and verbs.
@@ -115,7 +145,7 @@ func (e *env) snapshot() map[string]any {
 		p, err := e.store.Pending(e.ctx, issuerA, hash(state))
 		add("pending "+state, p, err)
 	}
-	for _, subject := range []string{"github:583231", "new"} {
+	for _, subject := range []string{"github:583231", "github:1", "github:2", "new"} {
 		a, err := e.store.Account(e.ctx, subject)
 		add("account "+subject, a, err)
 	}
@@ -123,7 +153,7 @@ func (e *env) snapshot() map[string]any {
 		g, err := e.store.Grant(e.ctx, issuerA, id)
 		add("grant "+id, g, err)
 	}
-	for _, cookie := range []string{"cookie", "over", "new"} {
+	for _, cookie := range []string{"cookie", "over", "new", "of another"} {
 		s, err := e.store.Session(e.ctx, issuerA, hash(cookie))
 		add("session "+cookie, s, err)
 	}
@@ -131,7 +161,21 @@ func (e *env) snapshot() map[string]any {
 		c, err := e.store.Consent(e.ctx, issuerA, hash(decision))
 		add("consent "+decision, c, err)
 	}
+	e.snapshotLists(add)
 	return seen
+}
+
+// snapshotLists is the part of snapshot about verbs that return several records.
+func (e *env) snapshotLists(add func(what string, rec any, err error)) {
+	e.Helper()
+	keys, err := e.store.Keys(e.ctx, issuerA)
+	add("keys", keys, err)
+	grants, err := e.store.GrantsOf(e.ctx, "github:583231")
+	sortGrants(grants)
+	add("grants of github:583231", grants, err)
+	page, _, err := e.store.Accounts(e.ctx, "", 100)
+	slices.SortFunc(page, func(a, b *storage.Account) int { return strings.Compare(a.Subject, b.Subject) })
+	add("accounts", page, err)
 }
 
 var lifecycleTests = map[string]func(*env){

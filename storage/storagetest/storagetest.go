@@ -26,6 +26,13 @@ type Harness struct {
 	// Reopen closes st, which may be closed already, and opens what it left
 	// behind, as the next start of the process does.
 	Reopen func(t *testing.T, st storage.Store, c Config) storage.Store
+	// Join opens a second store on the state of st while st stays open, as another
+	// gateway of the cluster does. Nil where one process at a time has the state.
+	Join func(t *testing.T, st storage.Store, c Config) storage.Store
+	// Sweep makes st drop at once all that it drops in the background as time goes
+	// by. Nil where there is nothing to call: the engine drops with its next write,
+	// or never.
+	Sweep func(t *testing.T, st storage.Store)
 }
 
 // Config is what a test asks of its store.
@@ -40,28 +47,40 @@ type Config struct {
 // happens at most once.
 const Callers = 64
 
-// Run runs the whole suite, every test on a store of its own.
+// Run runs the whole suite, every test on a store of its own. The tests of
+// storage.Feed and storage.Archive are skipped where the store is none.
 func Run(t *testing.T, h Harness) {
 	t.Helper()
 	groups := map[string]map[string]func(*env){
-		"Client":        clientTests,
-		"UnusedClients": unusedClientTests,
-		"Pending":       pendingTests,
-		"Account":       accountTests,
-		"Grant":         grantTests,
-		"RedeemCode":    redeemTests,
-		"RotateRefresh": rotateTests,
-		"Reuse":         reuseTests,
-		"Hostile":       hostileTests,
-		"DeleteClient":  deleteClientTests,
-		"DeleteRace":    deleteRaceTests,
-		"Once":          onceTests,
-		"Session":       sessionTests,
-		"TouchSession":  touchTests,
-		"Consent":       consentTests,
-		"Copies":        copyTests,
-		"Lifecycle":     lifecycleTests,
-		"Durability":    durabilityTests,
+		"Client":         clientTests,
+		"UnusedClients":  unusedClientTests,
+		"Pending":        pendingTests,
+		"Account":        accountTests,
+		"Revision":       revisionTests,
+		"Accounts":       pageTests,
+		"GrantsOf":       grantsOfTests,
+		"DeleteSessions": deleteSessionsTests,
+		"Key":            keyTests,
+		"Feed":           feedTests,
+		"FeedRace":       feedRaceTests,
+		"FeedWait":       feedWaitTests,
+		"Archive":        archiveTests,
+		"ArchiveRace":    archiveRaceTests,
+		"ArchiveRefuse":  archiveRefuseTests,
+		"Grant":          grantTests,
+		"RedeemCode":     redeemTests,
+		"RotateRefresh":  rotateTests,
+		"Reuse":          reuseTests,
+		"Hostile":        hostileTests,
+		"DeleteClient":   deleteClientTests,
+		"DeleteRace":     deleteRaceTests,
+		"Once":           onceTests,
+		"Session":        sessionTests,
+		"TouchSession":   touchTests,
+		"Consent":        consentTests,
+		"Copies":         copyTests,
+		"Lifecycle":      lifecycleTests,
+		"Durability":     durabilityTests,
 	}
 	for _, group := range slices.Sorted(maps.Keys(groups)) {
 		t.Run(group, func(t *testing.T) {
