@@ -246,6 +246,8 @@ func (h *Handler) resource() (*gateway.Resource, error) {
 		AllowedOrigins:  h.AllowedOrigins,
 		Backends:        withoutDefaultPorts(h.Backends),
 		BackendPath:     h.BackendPath,
+
+		ForwardUpstreamToken: h.ForwardUpstreamToken,
 	}, nil
 }
 

@@ -38,6 +38,7 @@ type stateUser struct {
 	ring    *token.Ring
 	logger  *slog.Logger
 	allowed func(resource string, id identity.Identity) bool
+	recheck gateway.Recheck
 }
 
 // acquireState opens the state or joins the one that is open.
@@ -92,9 +93,10 @@ func (s *sharedState) Destruct() error {
 	return s.state.Close()
 }
 
-// follow makes the state use the keys and the log of a configuration.
+// follow makes the state use the keys, the upstreams and the log of a configuration.
 func (s *sharedState) follow(u stateUser) {
 	s.state.SetRing(u.ring)
+	s.state.SetRecheck(u.recheck)
 	s.logs.set(u.logger)
 }
 

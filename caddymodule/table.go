@@ -47,7 +47,9 @@ func (a *App) build() (*table, error) {
 	if err != nil {
 		return nil, err
 	}
-	shared, err := acquireState(a.engine, stateUser{app: a, ring: ring, logger: a.logger, allowed: judge(sites)})
+	shared, err := acquireState(a.engine, stateUser{
+		app: a, ring: ring, logger: a.logger, allowed: judge(sites), recheck: a.recheck(sites, ups),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +130,14 @@ func judge(sites []*site) func(string, identity.Identity) bool {
 		}
 	}
 	return func(resource string, id identity.Identity) bool { return policies[resource].Allows(id) }
+}
+
+// recheck says how people who signed in are looked at again.
+func (a *App) recheck(sites []*site, ups []upstream.Upstream) gateway.Recheck {
+	return gateway.Recheck{
+		Interval: a.settings.recheck, Outage: a.settings.outage, Upstreams: ups,
+		Forwards: slices.ContainsFunc(sites, func(s *site) bool { return s.resource.ForwardUpstreamToken }),
+	}
 }
 
 // complete builds the server of every issuer.
