@@ -6,6 +6,8 @@
 #   ./xcaddy.sh                                  writes ./caddy
 #   ./xcaddy.sh <file>                           writes another file
 #   ./xcaddy.sh <file> --with <module[@version]> adds more modules, as xcaddy does
+#   ./xcaddy.sh --with-redis [...]               can keep its state in Redis or Valkey
+#   ./xcaddy.sh --with-postgres [...]            can keep its state in PostgreSQL
 #   ./xcaddy.sh demo [<arguments>]               writes ./caddy and runs the demo
 #
 # go.mod alone says which Caddy this is, tools.mod which xcaddy builds it, and
@@ -27,6 +29,19 @@ command -v go >/dev/null 2>&1 ||
 go version >/dev/null ||
 	fail "Go $needed or newer is needed, and this one cannot fetch it. Get it from https://go.dev/dl/."
 
+# Stores for several machines are modules of their own: a plain build does not
+# carry their drivers.
+stores=
+while :; do
+	case ${1:-} in
+	--with-redis | --with-postgres)
+		stores="$stores --with $module/caddymodule/${1#--with-}@v0.0.0"
+		shift
+		;;
+	*) break ;;
+	esac
+done
+
 demo=no
 output=$PWD/caddy
 case ${1:-} in
@@ -35,7 +50,7 @@ demo)
 	demo=yes
 	shift
 	;;
--*) fail "the first argument is the file to write, or demo; see the top of this script." ;;
+-*) fail "after --with-redis and --with-postgres comes the file to write, or demo; see the top of this script." ;;
 /*)
 	output=$1
 	shift
@@ -57,8 +72,9 @@ done
 # up: without one, go asks the proxy which there are. The commit is left out of the
 # binary, which would otherwise differ between a checkout and an archive of it.
 build() {
+	# shellcheck disable=SC2086 # $stores is several words
 	GOFLAGS="${GOFLAGS:-} -buildvcs=false" go tool -modfile=tools.mod xcaddy build "$caddy" \
-		--with "$module@v0.0.0" --replace "$module=$PWD" --output "$output" "$@"
+		--with "$module@v0.0.0" $stores --replace "$module=$PWD" --output "$output" "$@"
 }
 
 # With everything in the module cache no network is needed, nor is it asked then.
