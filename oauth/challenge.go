@@ -97,10 +97,19 @@ func ParseBearer(h http.Header) (token string, ok bool, err *Error) {
 // b64token is RFC 6750 §2.1: the base64 alphabets, padding only at the end.
 func b64token(s string) bool {
 	s = strings.TrimRight(s, "=")
-	for _, c := range []byte(s) {
-		if !unreserved(c) && c != '+' && c != '/' {
+	for i := range len(s) {
+		if !tokenChars[s[i]] {
 			return false
 		}
 	}
 	return s != ""
 }
+
+// tokenChars is looked up once for each character of each request's token.
+var tokenChars = func() (table [256]bool) {
+	for c := range table {
+		b := byte(c)
+		table[c] = unreserved(b) || b == '+' || b == '/'
+	}
+	return table
+}()
