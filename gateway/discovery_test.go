@@ -31,6 +31,7 @@ func TestServerMetadata(t *testing.T) {
 		"revocation_endpoint":                            issuer + "/revoke",
 		"revocation_endpoint_auth_methods_supported":     []any{"none", "client_secret_post", "client_secret_basic"},
 		"introspection_endpoint":                         issuer + "/introspect",
+		"jwks_uri":                                       issuer + "/jwks",
 		"introspection_endpoint_auth_methods_supported":  []any{"client_secret_post", "client_secret_basic"},
 		"scopes_supported":                               []any{"mcp", "read", "write", "offline_access"},
 		"response_types_supported":                       []any{"code"},
@@ -146,7 +147,7 @@ func TestOtherWellKnownForms(t *testing.T) {
 		oauth.WellKnownServer + "/", oauth.WellKnownServer + "/mcp", oauth.WellKnownServer + "/mcp/",
 		oauth.WellKnownResource + "/unknown", oauth.WellKnownResource + "/mcp/deeper", oauth.WellKnownResource + "/mcpx",
 		oauth.WellKnownResource + "//mcp", oauth.WellKnownResource + "/mcp//", oauth.WellKnownResource + "/MCP",
-		"/jwks", "/account",
+		"/account", "/JWKS",
 	} {
 		for _, method := range []string{http.MethodGet, http.MethodPost} {
 			resp := w.do(request(method, path, "", "MCP-Protocol-Version", "2025-11-25", "Origin", "http://localhost:6274"))
@@ -179,6 +180,7 @@ func TestMethodsAndCORS(t *testing.T) {
 		oauth.WellKnownServer:            {"GET, HEAD, OPTIONS", true},
 		oauth.WellKnownResource:          {"GET, HEAD, OPTIONS", true},
 		oauth.WellKnownResource + "/mcp": {"GET, HEAD, OPTIONS", true},
+		oauth.PathJWKS:                   {"GET, HEAD, OPTIONS", true},
 		oauth.PathToken:                  {"POST, OPTIONS", true},
 		oauth.PathRegister:               {"POST, OPTIONS", true},
 		oauth.PathRegister + "/mcpc_x":   {"GET, DELETE, OPTIONS", true},
@@ -240,7 +242,7 @@ func TestHead(t *testing.T) {
 	w := newWorld(t)
 	srv := httptest.NewServer(w)
 	defer srv.Close()
-	for _, path := range []string{oauth.WellKnownServer, oauth.WellKnownResource, oauth.WellKnownResource + "/mcp"} {
+	for _, path := range []string{oauth.WellKnownServer, oauth.WellKnownResource, oauth.WellKnownResource + "/mcp", oauth.PathJWKS} {
 		get, err := srv.Client().Get(srv.URL + path)
 		if err != nil {
 			t.Fatal(err)

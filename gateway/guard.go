@@ -23,6 +23,8 @@ type Guard struct {
 	// resource is the canonical identifier, the audience of its tokens.
 	resource string
 	origins  originSet
+	// keys sign what the backend is told of the caller.
+	keys *issuerKeys
 	// challenges by the URL path they are for, see challengeFor.
 	challenges map[string]oauth.Challenge
 }
@@ -165,7 +167,10 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 		gw.watchEndpoint(r)
 	}
 	if g.cfg.IdentityHeaders {
-		v.inject(r.Header, &gw.identity)
+		if err := g.identify(ctx, r.Header, v, &gw.identity); err != nil {
+			w.Header().Set("Retry-After", "5")
+			return &Unavailable{err}
+		}
 	}
 	if g.cfg.BackendPath != "" {
 		rewritePath(r, matched, g.cfg.BackendPath)
@@ -235,7 +240,7 @@ func (g *Guard) refuseWith(w http.ResponseWriter, r *http.Request, e *oauth.Erro
 func newGuard(st *State, issuer string, cfg *Resource, log *slog.Logger) *Guard {
 	scheme, host, _ := strings.Cut(issuer, "://")
 	g := &Guard{
-		st: st, cfg: cfg, log: log, issuer: issuer, scheme: scheme, host: host,
+		st: st, cfg: cfg, log: log, issuer: issuer, scheme: scheme, host: host, keys: st.keys.of(issuer),
 		resource: resourceURL(issuer, cfg.Path), origins: newOriginSet(issuer, cfg.AllowedOrigins),
 		challenges: map[string]oauth.Challenge{},
 	}

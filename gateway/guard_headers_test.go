@@ -40,7 +40,8 @@ func spellings(name string) []string {
 	return out
 }
 
-// ours returns the received headers that fold to identity headers, folded.
+// ours returns the received headers that fold to identity headers, folded. Of an
+// assertion it tells the subject.
 func ours(h http.Header) map[string]string {
 	out := map[string]string{}
 	for name, values := range h {
@@ -53,6 +54,9 @@ func ours(h http.Header) map[string]string {
 		for _, n := range ourHeaders {
 			if strings.EqualFold(folded, n) {
 				out[name] = strings.Join(values, "|")
+				if subject := assertedSubject(out[name]); subject != "" {
+					out[name] = "assertion of " + subject
+				}
 			}
 		}
 	}
@@ -87,6 +91,7 @@ func octocatHeaders() map[string]string {
 		"X-Forwarded-User": "github:583231", "X-Forwarded-Preferred-Username": "octocat",
 		"X-Forwarded-Email": "octocat@github.example", "X-Forwarded-Groups": "acme,acme/eng",
 		"X-Mcp-Client-Id": "mcpc_test", "X-Mcp-Scope": "mcp",
+		"X-Mcp-Jwt-Assertion": "assertion of github:583231",
 	}
 }
 
@@ -274,7 +279,7 @@ func TestIdentityHeaderValues(t *testing.T) {
 		if len(seen) > 4096 || len(seen) < 4000 || !slices.Equal(got, long[:len(got)]) {
 			t.Errorf("%d bytes, %d groups", len(seen), len(got))
 		}
-		if n := strings.Count(w.log.String(), "groups left out"); n != 1 {
+		if n := strings.Count(w.log.String(), "groups left out of identity header"); n != 1 {
 			t.Errorf("%d log lines, want one with the number", n)
 		}
 	})

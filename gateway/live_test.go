@@ -20,11 +20,11 @@ import (
 // scriptedStore answers reads of grants and accounts as told, and can be held
 // inside of one. Every other verb panics.
 type scriptedStore struct {
-	storage.Store
 	mu       sync.Mutex
 	grants   map[string]*storage.Grant
 	accounts map[string]identity.Identity
 	reads    int
+	keyShelf
 	// after runs when a grant was read and before the caller has it.
 	after func()
 	// afterAccount is the same for accounts.

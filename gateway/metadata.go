@@ -94,6 +94,7 @@ func (s *Server) serverMetadata() *oauth.ServerMetadata {
 		Registration:       s.cfg.Registration.Mode != RegistrationOff,
 		Revocation:         true,
 		Introspection:      true,
+		JWKS:               true,
 		ClientIDDocuments:  s.cfg.ClientDocuments.Enabled,
 		PrivateKeyJWT:      s.anyAssertions(),
 		ProtectedResources: resources,

@@ -108,6 +108,7 @@ func (s *Server) routes() map[string]endpoint {
 	m[oauth.PathRevoke] = endpoint{methods: "POST, OPTIONS", open: true, serve: s.serveRevoke}
 	// Not open: no web page has a client secret to ask with.
 	m[oauth.PathIntrospect] = endpoint{methods: "POST", serve: s.serveIntrospect}
+	m[oauth.PathJWKS] = endpoint{methods: get, open: true, serve: s.serveJWKS}
 	for path, doc := range s.documents {
 		m[path] = endpoint{methods: get, open: true, serve: serveDocument(doc)}
 	}

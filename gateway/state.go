@@ -24,6 +24,7 @@ type State struct {
 	streams  *streamTable
 	limiters limiterSet
 	remote   *remoteClients
+	keys     *signingKeys
 	now      func() time.Time
 	counter  func(Event)
 	judge    atomic.Pointer[judge]
@@ -62,6 +63,7 @@ func NewState(o Options) *State {
 		counter: o.Count,
 		log:     o.Logger,
 	}
+	st.keys = newSigningKeys(st)
 	st.ring.Store(o.Ring)
 	return st
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
 	"github.com/caddy-mcp/caddy-mcp-oauth/policy"
@@ -34,6 +35,10 @@ type view struct {
 	principal *Principal
 	names     []string
 	values    []string
+	// assertion is the newest signed one, nil until a request needs it. renewing is
+	// set while one request signs the next.
+	assertion atomic.Pointer[assertion]
+	renewing  atomic.Bool
 }
 
 // viewFor returns the token's view under this policy.
@@ -78,12 +83,14 @@ func (v *view) add(name, value string, log *slog.Logger) {
 }
 
 // identityValues is room for the header values of one request.
-type identityValues [6]string
+type identityValues [7]string
 
-// inject sets the prepared headers. The values are copied for this request:
-// handlers after us may edit them in place.
-func (v *view) inject(h http.Header, values *identityValues) {
-	copy(values[:], v.values)
+// inject sets the prepared headers and the assertion. The values are copied for this
+// request: handlers after us may edit them in place.
+func (v *view) inject(h http.Header, values *identityValues, assertion string) {
+	n := copy(values[:], v.values)
+	values[n] = assertion
+	h[headerAssertion] = values[n : n+1 : n+1]
 	for i, name := range v.names {
 		h[name] = values[i : i+1 : i+1]
 	}
