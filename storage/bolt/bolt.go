@@ -63,7 +63,11 @@ type Store struct {
 	log       *slog.Logger
 	maxUnused int
 
+	// exportPatience is how long an export waits for its reader.
+	exportPatience time.Duration
+
 	closeOnce sync.Once
+	closing   chan struct{}
 	stopSweep context.CancelFunc
 	swept     sync.WaitGroup
 }
@@ -85,6 +89,9 @@ func Open(path string, options Options) (*Store, error) {
 		now:       o.Now,
 		log:       o.Logger,
 		maxUnused: o.MaxUnusedClients,
+
+		exportPatience: exportPatience,
+		closing:        make(chan struct{}),
 	}
 	if err := s.committer.guarded(func() error { return prepare(db, o.Logger) }); err != nil {
 		return nil, explainOpen(path, errors.Join(err, db.Close()))
@@ -98,6 +105,7 @@ func Open(path string, options Options) (*Store, error) {
 func (s *Store) Close() error {
 	err := storage.ErrClosed
 	s.closeOnce.Do(func() {
+		close(s.closing) // exports end, which the file would wait for
 		s.stopSweep()
 		s.swept.Wait()
 		err = s.committer.close()

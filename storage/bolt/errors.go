@@ -60,7 +60,7 @@ func explain(verb string, err error) error {
 // outcome reports whether err is an answer about the record and not a failure.
 func outcome(err error) bool {
 	switch err { //nolint:errorlint // only the bare values are answers, see write
-	case storage.ErrNotFound, storage.ErrExists, storage.ErrChanged, storage.ErrReplay, storage.ErrReuse, storage.ErrFull:
+	case storage.ErrNotFound, storage.ErrExists, storage.ErrChanged, storage.ErrReplay, storage.ErrReuse, storage.ErrFull, storage.ErrNotEmpty:
 		return true
 	}
 	return false

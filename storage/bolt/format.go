@@ -4,6 +4,7 @@ package bolt
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -74,7 +75,7 @@ func checkFormat(tx *bbolt.Tx) (uint64, error) {
 		}
 		return v, wantBuckets(tx, names)
 	case format:
-		return v, wantBuckets(tx, bucketNames())
+		return v, errors.Join(wantBuckets(tx, bucketNames()), wantWhole(tx))
 	default:
 		return 0, fmt.Errorf("%w: it has format %d, this version reads 1 to %d", ErrForeign, v, format)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // future is a field of a version to come.
-const future = `"future":{"list":[1,2.50,"<&>"],"big":12345678901234567890}`
+const future = `"future":{"list":[1,2.50,"x"],"big":12345678901234567890}`
 
 // archive is the store's archive; a store without one has nothing to test.
 func (e *env) archive() storage.Archive {
