@@ -24,6 +24,11 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte("\x01" + `{"ID":"x","id":"y","future":{"a":1},"identity":{"more":[]},"refresh":null,"code":{"hash":null}}`))
 	f.Add([]byte("\x01" + `{"sCopes":[],"redirect_uris":[]}`))
+	f.Add([]byte("\x01" + `{"subject":"github:1","identity":{"upstream":"github"},"token":"v1.x","revision":18446744073709551615}`))
+	f.Add([]byte("\x01" + `{"revision":-1}`))
+	f.Add([]byte("\x01" + `{"revision":1e3,"Revision":2}`))
+	f.Add([]byte("\x01" + `{"issuer":"i","id":"k","kid":"k","public":"e30=","private":"v1.x","signs_from":"2026-03-01T12:00:00Z","expires_at":"2026-03-01T12:00:00Z"}`))
+	f.Add([]byte("\x01" + `{"public":"e3","kid":null,"private":["x"]}`))
 	f.Add([]byte("\x02{}"))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -34,6 +39,7 @@ func FuzzDecode(f *testing.F) {
 		fuzzRecord[Session](t, raw)
 		fuzzRecord[Consent](t, raw)
 		fuzzRecord[Once](t, raw)
+		fuzzRecord[Key](t, raw)
 	})
 }
 

@@ -32,6 +32,8 @@ func fill(v reflect.Value) {
 		v.SetBool(true)
 	case reflect.Uint8:
 		v.SetUint(0x5a)
+	case reflect.Uint64:
+		v.SetUint(1<<64 - 1)
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
 		for i := range v.Len() {
@@ -87,6 +89,7 @@ func TestRecordsRoundTrip(t *testing.T) {
 	testRoundTrip[Session](t)
 	testRoundTrip[Consent](t)
 	testRoundTrip[Once](t)
+	testRoundTrip[Key](t)
 }
 
 // What is on disks out there must stay readable. A change that fails this test
