@@ -12,8 +12,9 @@ import (
 const (
 	// requestTimeout bounds one request including its body.
 	requestTimeout = 10 * time.Second
-	// signInTimeout bounds all requests of one sign-in: a person is waiting.
-	signInTimeout = 30 * time.Second
+	// lookTimeout bounds all requests of one sign-in, for which a person waits, and
+	// of one check.
+	lookTimeout = 30 * time.Second
 	// maxBody bounds an answer after decompression, in bytes. A full page of
 	// a hundred teams has about a third of it.
 	maxBody = 1 << 20

@@ -89,7 +89,7 @@ func TestURLs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			user := g.newSession("t").endpoint("/user", false).String()
+			user := g.newSession("t").endpoint("user").String()
 			if diff := cmp.Diff([]string{tc.auth, tc.user, tc.label}, []string{g.oauth.Endpoint.AuthURL, user, g.Label()}); diff != "" {
 				t.Error(diff)
 			}

@@ -21,12 +21,14 @@ type userFacts struct {
 	name  string // may be empty
 }
 
+func (u userFacts) size() int { return len(u.id) + len(u.login) + len(u.name) }
+
 // The decoders' errors never quote the input: they end up in logs.
 var (
 	errNotJSON  = errors.New("answer is not the JSON that was expected")
 	errNoUserID = errors.New("answer has no numeric user id")
 	errBadLogin = errors.New("answer has a login that is missing or none")
-	errBadSlug  = errors.New("answer has a team without a usable slug")
+	errBadTeam  = errors.New("answer has a team without a usable id or slug")
 )
 
 func decodeUser(body []byte) (userFacts, error) {
@@ -51,101 +53,6 @@ func decodeUser(body []byte) (userFacts, error) {
 	return facts, nil
 }
 
-// decodePrimaryEmail returns the primary, verified address of one page. Two of
-// them contradict each other, and neither counts.
-func decodePrimaryEmail(body []byte) (string, error) {
-	var emails []struct {
-		Email    *string `json:"email"`
-		Primary  bool    `json:"primary"`
-		Verified bool    `json:"verified"`
-	}
-	if err := decodeList(body, &emails); err != nil {
-		return "", err
-	}
-	found, count := "", 0
-	for _, e := range emails {
-		if e.Primary && e.Verified && e.Email != nil && isAddress(*e.Email) {
-			found = *e.Email
-			count++
-		}
-	}
-	if count != 1 {
-		return "", nil
-	}
-	return found, nil
-}
-
-func decodeOrgs(body []byte) ([]string, error) {
-	var orgs []struct {
-		Login string `json:"login"`
-	}
-	if err := decodeList(body, &orgs); err != nil {
-		return nil, err
-	}
-	names := make([]string, 0, len(orgs))
-	for _, o := range orgs {
-		if !isName(o.Login) {
-			return nil, errBadLogin
-		}
-		names = append(names, lowerASCII(o.Login))
-	}
-	return names, nil
-}
-
-func decodeTeams(body []byte) ([]string, error) {
-	var teams []struct {
-		Slug         string `json:"slug"`
-		Organization *struct {
-			Login string `json:"login"`
-		} `json:"organization"`
-	}
-	if err := decodeList(body, &teams); err != nil {
-		return nil, err
-	}
-	names := make([]string, 0, len(teams))
-	for _, t := range teams {
-		if t.Organization == nil || !isName(t.Organization.Login) {
-			return nil, errBadLogin
-		}
-		if !isName(t.Slug) {
-			return nil, errBadSlug
-		}
-		names = append(names, lowerASCII(t.Organization.Login+"/"+t.Slug))
-	}
-	return names, nil
-}
-
-// decodeList wants an array: null and an object with a message are not empty
-// lists, and a null in a list is not an entry.
-func decodeList[T any](body []byte, into *[]T) error {
-	var entries []json.RawMessage
-	if json.Unmarshal(body, &entries) != nil || entries == nil {
-		return errNotJSON
-	}
-	*into = make([]T, len(entries))
-	for i, raw := range entries {
-		if string(raw) == "null" || json.Unmarshal(raw, &(*into)[i]) != nil {
-			return errNotJSON
-		}
-	}
-	return nil
-}
-
-// isName accepts what can be a login or slug of any GitHub: visible ASCII. A
-// slash would let an organization pass for a team, a comma for two groups in
-// the header the backend reads.
-func isName(s string) bool {
-	if s == "" || len(s) > 100 {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c > '~' || strings.IndexByte(`/,:;"\<>@`, c) >= 0 {
-			return false
-		}
-	}
-	return true
-}
-
 func isAddress(s string) bool {
 	at := strings.LastIndexByte(s, '@')
 	if at <= 0 || at == len(s)-1 || len(s) > 254 || !utf8.ValidString(s) {
@@ -167,14 +74,4 @@ func displayName(s string) string {
 		s = s[:len(s)-size]
 	}
 	return strings.TrimSpace(s)
-}
-
-// lowerASCII leaves other letters alone: the Kelvin sign would become a k.
-func lowerASCII(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c >= 'A' && c <= 'Z' {
-			return c + ('a' - 'A')
-		}
-		return c
-	}, s)
 }

@@ -170,7 +170,7 @@ func TestWithheldScope(t *testing.T) {
 				return
 			}
 			wantRefusal(t, err, upstream.ReasonInsufficientScope, "read:org")
-			if n := len(srv.Requests("/user/orgs", "/user/teams")); n != 0 {
+			if n := len(srv.Requests("/user/memberships/orgs", "/user/teams")); n != 0 {
 				t.Errorf("%d lists were asked for all the same", n)
 			}
 		})
@@ -199,11 +199,12 @@ func TestScopeListsThatDisagree(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			token := accessToken{value: "gho_x"}
+			var granted scopes
 			if tc.answer != nil {
-				token.known, token.scopes = true, parseScopes(*tc.answer)
+				set := parseScopes(*tc.answer)
+				granted.answer = &set
 			}
-			if err := g.checkScopes(token, tc.header); (err == nil) != tc.want {
+			if err := g.checkScopes(granted.seen(tc.header)); (err == nil) != tc.want {
 				t.Errorf("error %v, want acceptance %v", err, tc.want)
 			}
 		})
@@ -217,15 +218,15 @@ func TestAttackTokenFollowsRedirect(t *testing.T) {
 	g, srv := start(t, Config{Needs: needBoth})
 	var elsewhere []string
 	thief := testidp.Start(t)
-	for _, to := range []string{thief.URL + "/user", srv.URL + "/user/memberships/orgs"} {
-		for _, path := range []string{"/user", "/user/emails", "/user/orgs", "/user/teams", "/login/oauth/access_token"} {
+	for _, to := range []string{thief.URL + "/user", srv.URL + "/user/memberships/orgs/x"} {
+		for _, path := range []string{"/user", "/user/emails", "/user/memberships/orgs", "/user/teams", "/login/oauth/access_token"} {
 			srv.Heal()
 			srv.Fail(path, testidp.Redirect(to))
 			_, err := signIn(t, g, srv)
 			wantRefusal(t, err, upstream.ReasonUnavailable, "status 302")
 		}
 	}
-	for _, r := range append(thief.Requests(), srv.Requests("/user/memberships/orgs")...) {
+	for _, r := range append(thief.Requests(), srv.Requests("/user/memberships/orgs/x")...) {
 		elsewhere = append(elsewhere, r.Method+" "+r.Path)
 	}
 	if len(elsewhere) > 0 {

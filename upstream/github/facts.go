@@ -4,69 +4,61 @@ package github
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
-	"strings"
-
-	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
+	"net/url"
 )
 
 // user is who the token belongs to.
-func (s *session) user(ctx context.Context) (userFacts, http.Header, error) {
-	const path = "/user"
-	body, header, _, err := s.get(ctx, s.endpoint(path, false))
-	if err != nil {
-		return userFacts{}, nil, err
-	}
-	u, err := decodeUser(body)
-	if err != nil {
-		return userFacts{}, nil, upstream.Refuse(upstream.ReasonUnavailable, "github: %s: %w", path, err)
-	}
-	return u, header, nil
+func (s *session) user(ctx context.Context) (userFacts, headers, error) {
+	a, err := fetch(ctx, s, s.endpoint("user"), decodeUser, false)
+	return a.value, a.headers, err
 }
 
-// primaryEmail is the address that is both primary and verified, or none. Not
-// being allowed to see addresses is having none; not getting an answer is not.
+// primaryEmail is the address that is both primary and verified, or none.
 func (s *session) primaryEmail(ctx context.Context) (string, error) {
 	var address string
-	status, err := s.each(ctx, "/user/emails", func(page []byte, _ http.Header) (bool, error) {
-		found, err := decodePrimaryEmail(page)
-		address = found
-		return found != "", err
+	err := each(ctx, s, s.firstPage("/user/emails", nil), decodeEmails, func(p emailPage, _ headers) bool {
+		address = p.primary
+		return address != ""
 	})
-	if err != nil && status == http.StatusNotFound {
-		return "", nil
-	}
-	if err != nil && status == http.StatusForbidden && !isUnavailable(err) {
-		return "", nil
-	}
 	return address, err
 }
 
-func (s *session) orgs(ctx context.Context) ([]string, error) {
-	return s.list(ctx, "/user/orgs", decodeOrgs)
+// hidesEmail is whether the answer was that addresses are not for us, which is
+// how GitHub says that the permission was not given. No answer is not that.
+func hidesEmail(err error) bool {
+	e := answered(err)
+	return e != nil && (e.status == http.StatusNotFound || e.kind == saysForbidden)
 }
 
-func (s *session) teams(ctx context.Context) ([]string, error) {
-	return s.list(ctx, "/user/teams", decodeTeams)
-}
-
-func (s *session) list(ctx context.Context, path string, decode func([]byte) ([]string, error)) ([]string, error) {
-	var all []string
-	_, err := s.each(ctx, path, func(page []byte, h http.Header) (bool, error) {
-		s.notePartial(ctx, path, h)
-		names, err := decode(page)
-		all = append(all, names...)
-		return false, err
+// orgs are the organizations the user is an active member of. /user/orgs would
+// list those the token can do something with, without the state of the
+// membership, and none at all to fine-grained tokens.
+func (s *session) orgs(ctx context.Context) (logins []string, sso ssoHeader, err error) {
+	first := s.firstPage("/user/memberships/orgs", url.Values{"state": {"active"}})
+	err = each(ctx, s, first, decodeMemberships, func(p orgPage, h headers) bool {
+		sso = sso.join(parseSSO(h.sso))
+		logins = append(logins, p.logins...)
+		return false
 	})
-	return all, err
+	return logins, sso, err
 }
 
-// notePartial tells the operator why a member may have been turned away: GitHub
-// leaves out organizations the user has no SAML session for, with status 200.
-func (s *session) notePartial(ctx context.Context, path string, h http.Header) {
-	if sso := h.Get("X-GitHub-SSO"); strings.HasPrefix(sso, "partial-results") {
-		s.g.logger.WarnContext(ctx, "github left out organizations that need a SAML sign-in first",
-			slog.String("path", path), slog.String("x_github_sso", printable(sso)))
+// member asks about one organization, which GitHub answers where a list is
+// silent: with 404 if the user is not in it, with 403 if it tells us nothing.
+func (s *session) member(ctx context.Context, org string) (bool, error) {
+	a, err := fetch(ctx, s, s.endpoint("user", "memberships", "orgs", org), decodeMembership, true)
+	if isGone(err) {
+		return false, nil
 	}
+	return bool(a.value), err
+}
+
+// organizationID is the number of an organization, zero if nobody has the name.
+func (s *session) organizationID(ctx context.Context, org string) (int64, error) {
+	a, err := fetch(ctx, s, s.endpoint("orgs", org), decodeOrgID, true)
+	if isGone(err) {
+		return 0, nil
+	}
+	return int64(a.value), err
 }

@@ -49,12 +49,12 @@ func TestAPIFaults(t *testing.T) {
 		"trailing garbage":       {testidp.JSON(`[] []`), upstream.ReasonUnavailable, "JSON"},
 		"error as 200":           {testidp.JSON(`{"message":"Bad credentials","status":"401"}`), upstream.ReasonUnavailable, ""},
 		"null entry":             {testidp.JSON(`[null]`), upstream.ReasonUnavailable, "JSON"},
-		"wrong types":            {testidp.JSON(`[{"login":1,"slug":1,"email":1}]`), upstream.ReasonUnavailable, "JSON"},
+		"wrong types":            {testidp.JSON(`[{"login":1,"slug":1,"email":1,"state":1}]`), upstream.ReasonUnavailable, "JSON"},
 		"truncated":              {testidp.Truncated(`[{"login":"acme"}`), upstream.ReasonUnavailable, "reading the answer"},
 		"too long":               {testidp.Oversized(2 << 20), upstream.ReasonUnavailable, "1 MiB"},
 		"reset":                  {testidp.Reset(), upstream.ReasonUnavailable, "github:"},
 	}
-	for _, path := range []string{"/user", "/user/emails", "/user/orgs", "/user/teams"} {
+	for _, path := range []string{"/user", "/user/emails", "/user/memberships/orgs", "/user/teams"} {
 		for name, tc := range faults {
 			t.Run(strings.TrimPrefix(path, "/")+" "+name, func(t *testing.T) {
 				t.Parallel()
@@ -80,12 +80,12 @@ func TestForbiddenAndMissing(t *testing.T) {
 		says  string
 	}{
 		"no user":         {"/user", testidp.Status(404, "Not Found"), upstream.ReasonUnavailable, "status 404"},
-		"no orgs":         {"/user/orgs", testidp.Status(404, "Not Found"), upstream.ReasonUnavailable, "status 404"},
+		"no orgs":         {"/user/memberships/orgs", testidp.Status(404, "Not Found"), upstream.ReasonUnavailable, "status 404"},
 		"no teams":        {"/user/teams", testidp.Status(404, "Not Found"), upstream.ReasonUnavailable, "status 404"},
 		"user forbidden":  {"/user", testidp.Status(403, "Resource not accessible"), upstream.ReasonInsufficientScope, "status 403"},
-		"orgs forbidden":  {"/user/orgs", testidp.Status(403, "You need at least read:org scope"), upstream.ReasonInsufficientScope, "status 403"},
+		"orgs forbidden":  {"/user/memberships/orgs", testidp.Status(403, "You need at least read:org scope"), upstream.ReasonInsufficientScope, "status 403"},
 		"teams forbidden": {"/user/teams", testidp.Status(403, "Must have admin rights"), upstream.ReasonInsufficientScope, "status 403"},
-		"SAML": {"/user/orgs", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		"SAML": {"/user/memberships/orgs", func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 			w.Header().Set("X-GitHub-SSO", "required; url=https://github.com/orgs/acme/sso?authorization_request=SECRETREQUEST")
 			testidp.Status(403, "Resource protected by organization SAML enforcement.")(w, r, next)
 		}, upstream.ReasonInsufficientScope, "X-GitHub-SSO required; url=https://github.com/orgs/acme/sso"},
@@ -108,9 +108,9 @@ func TestTroubleOnALaterPage(t *testing.T) {
 	g, srv := start(t, Config{Needs: needBoth}, func(c *testidp.Config) { c.PageSize = 1 })
 	srv.UpdateUser(583231, func(u *testidp.User) { u.Orgs = []string{"acme", "evil", "other"} })
 	for _, fault := range []testidp.Fault{testidp.HTML(502), testidp.Truncated("["), testidp.JSON("{}"), testidp.Status(404, "Not Found")} {
-		srv.Script("/user/orgs", nil, fault)
+		srv.Script("/user/memberships/orgs", nil, fault)
 		_, err := signIn(t, g, srv)
-		wantRefusal(t, err, upstream.ReasonUnavailable, "/user/orgs")
+		wantRefusal(t, err, upstream.ReasonUnavailable, "/user/memberships/orgs")
 	}
 	id, err := signIn(t, g, srv)
 	if err != nil || len(id.Groups) != 4 {
@@ -122,7 +122,7 @@ func TestTroubleOnALaterPage(t *testing.T) {
 // the sign-in gives up, whichever call it is.
 func TestHangs(t *testing.T) {
 	t.Parallel()
-	for _, path := range []string{"/login/oauth/access_token", "/user", "/user/emails", "/user/orgs", "/user/teams"} {
+	for _, path := range []string{"/login/oauth/access_token", "/user", "/user/emails", "/user/memberships/orgs", "/user/teams"} {
 		t.Run(strings.TrimPrefix(path, "/"), func(t *testing.T) {
 			t.Parallel()
 			g, srv := start(t, Config{Needs: needBoth, HTTPClient: &http.Client{Timeout: 100 * time.Millisecond}})
@@ -172,8 +172,8 @@ func TestTimesAreWithinTheLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if g.client.Timeout != 10*time.Second || signInTimeout > 30*time.Second {
-		t.Errorf("one request %s, all %s", g.client.Timeout, signInTimeout)
+	if g.client.Timeout != 10*time.Second || lookTimeout > 30*time.Second {
+		t.Errorf("one request %s, all %s", g.client.Timeout, lookTimeout)
 	}
 }
 

@@ -3,10 +3,15 @@
 // Package github signs users in at github.com, GitHub Enterprise Server and
 // GitHub Enterprise Cloud with data residency.
 //
-// A sign-in is one code exchange and a bounded number of API calls. The token
-// is used for those calls and then dropped. Whatever GitHub's answers do not
-// prove is not assumed: an answer that is missing, late or malformed ends the
-// sign-in with upstream.ReasonUnavailable, never with fewer facts.
+// A sign-in is one code exchange and a bounded number of API calls, a check the
+// same calls again with the token of the sign-in. Whatever GitHub's answers do
+// not prove is not assumed: an answer that is missing, late or malformed ends
+// either with upstream.ReasonUnavailable, never with fewer facts.
+//
+// Both kinds of app are supported. An OAuth app asks for scopes; its tokens do
+// not end. A GitHub App has permissions instead (account permission "Email
+// addresses" and organization permission "Members", both to read); its tokens
+// end after eight hours and are renewed.
 package github
 
 import (
@@ -15,18 +20,24 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 
 	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
 	"github.com/caddy-mcp/caddy-mcp-oauth/policy"
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
 )
 
-var _ upstream.Redirector = (*GitHub)(nil)
+var (
+	_ upstream.Redirector = (*GitHub)(nil)
+	_ upstream.Checker    = (*GitHub)(nil)
+	_ upstream.Refresher  = (*GitHub)(nil)
+)
 
-// GitHub is one OAuth app (or GitHub App) at one GitHub. It is immutable and
-// safe for concurrent use.
+// GitHub is one OAuth app (or GitHub App) at one GitHub. It is safe for concurrent
+// use. What it holds beyond its configuration only saves calls.
 type GitHub struct {
 	name   string
 	oauth  oauth2.Config
@@ -35,6 +46,10 @@ type GitHub struct {
 	needs  policy.Needs
 	client *http.Client
 	logger *slog.Logger
+	now    func() time.Time
+
+	cache    *cache             // of answers to checks
+	renewing singleflight.Group // by hash of the refresh token
 }
 
 // New checks the configuration, reporting all mistakes together, and makes no
@@ -67,6 +82,8 @@ func New(cfg Config) (*GitHub, error) {
 		needs:  cfg.Needs,
 		client: newHTTPClient(cfg.HTTPClient),
 		logger: logger.With(slog.String("upstream", s.name)),
+		now:    time.Now,
+		cache:  newCache(maxCache),
 	}, nil
 }
 

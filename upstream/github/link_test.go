@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
 )
 
-func page(t testing.TB) *url.URL {
+func orgsPage(t testing.TB) *url.URL {
 	t.Helper()
 	u, err := url.Parse("https://api.github.com/user/orgs?per_page=100")
 	if err != nil {
@@ -51,7 +51,7 @@ func TestNextPage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			next, more, err := nextPage(page(t), tc.headers)
+			next, more, err := nextPage(orgsPage(t), tc.headers)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -81,7 +81,7 @@ func TestAttackNextPageElsewhere(t *testing.T) {
 		"https://[::1",
 		"%zz",
 	} {
-		next, more, err := nextPage(page(t), []string{"<" + target + `>; rel="next"`})
+		next, more, err := nextPage(orgsPage(t), []string{"<" + target + `>; rel="next"`})
 		if err == nil && (!more || next.Scheme != "https" || next.Host != "api.github.com" || next.User != nil) {
 			t.Errorf("%s: goes on to %v", target, next)
 		}
@@ -97,7 +97,7 @@ func TestMalformedLink(t *testing.T) {
 		"x", "<", "<a", ">", `a>; rel="next"`, `<a> rel="next"`, `<a>; rel="next`, `<a>; rel="next\`, `<a>; rel="prev" x`,
 		`<a>; "next"`, "<a>;=<", strings.Repeat(",", maxLink+1),
 	} {
-		if next, more, err := nextPage(page(t), []string{s}); err == nil {
+		if next, more, err := nextPage(orgsPage(t), []string{s}); err == nil {
 			t.Errorf("%.40q: next %v, more %v", s, next, more)
 		}
 	}
@@ -107,7 +107,7 @@ func TestMalformedLink(t *testing.T) {
 func TestAttackLinkIsFollowedOnlyAtHome(t *testing.T) {
 	t.Parallel()
 	thief := testidp.Start(t)
-	for _, path := range []string{"/user/emails", "/user/orgs", "/user/teams"} {
+	for _, path := range []string{"/user/emails", "/user/memberships/orgs", "/user/teams"} {
 		g, srv := start(t, Config{Needs: needBoth})
 		if path == "/user/emails" { // else the first page is enough
 			srv.UpdateUser(583231, func(u *testidp.User) { u.Emails = nil })
@@ -125,7 +125,7 @@ func TestAttackLinkIsFollowedOnlyAtHome(t *testing.T) {
 func TestAttackLinkCircle(t *testing.T) {
 	t.Parallel()
 	g, srv := start(t, Config{Needs: needBoth})
-	srv.Fail("/user/orgs", testidp.With("Link", `<?page=1>; rel="next"`))
+	srv.Fail("/user/memberships/orgs", testidp.With("Link", `<?page=1>; rel="next"`))
 	_, err := signIn(t, g, srv)
 	wantRefusal(t, err, upstream.ReasonUnavailable, "more than 20 pages")
 }
@@ -138,7 +138,7 @@ func FuzzNextPage(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, header string) {
-		next, more, err := nextPage(page(t), []string{header})
+		next, more, err := nextPage(orgsPage(t), []string{header})
 		if more != (next != nil) || err != nil && more {
 			t.Fatalf("next %v, more %v, error %v", next, more, err)
 		}

@@ -7,54 +7,131 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
 )
 
-// statusRefusal says what an API answer other than 200 means. Only a plain 403
-// is a statement about permissions; a 404 on the user's own lists proves
-// nothing, and neither does a limit.
-func statusRefusal(path string, resp *http.Response, body []byte) *upstream.Refusal {
-	reason := upstream.ReasonUnavailable
-	switch {
-	case resp.StatusCode == http.StatusUnauthorized:
-		// GitHub takes back the token it just gave: begin again.
-		reason = upstream.ReasonInvalid
-	case resp.StatusCode == http.StatusForbidden && !isRateLimit(resp, body):
-		reason = upstream.ReasonInsufficientScope
-	}
-	return upstream.Refuse(reason, "github: %s answered with %s", path, describe(resp))
+// answerError is an API answer that is an error. It is the cause of a refusal.
+type answerError struct {
+	path   string
+	status int
+	kind   answerKind
+	sso    ssoHeader
+	text   string // for the log
 }
 
-// isRateLimit tells the two meanings of 403 apart. Secondary limits may come
-// without any header.
-func isRateLimit(resp *http.Response, body []byte) bool {
-	if resp.Header.Get("Retry-After") != "" || resp.Header.Get("X-RateLimit-Remaining") == "0" {
-		return true
+func (e *answerError) Error() string { return "github: " + e.path + " answered with " + e.text }
+
+// answerKind is what such an answer says about the user.
+type answerKind int
+
+const (
+	// saysNothing: about this user nothing follows from it.
+	saysNothing answerKind = iota
+	// saysLimited: a primary or secondary rate limit.
+	saysLimited
+	// saysBadToken: the token is not valid, or not any more.
+	saysBadToken
+	// saysSuspended: the account is.
+	saysSuspended
+	// saysForbidden: the token may not do that.
+	saysForbidden
+	// saysMoved: what had this name has another one.
+	saysMoved
+)
+
+// statusRefusal says what an API answer other than 200 means. A 404 on the
+// user's own lists proves nothing, and neither does a limit.
+func statusRefusal(path string, resp *http.Response, body []byte, now time.Time) *upstream.Refusal {
+	e := &answerError{
+		path: path, status: resp.StatusCode, kind: kindOf(resp, body),
+		sso: parseSSO(resp.Header.Get("X-GitHub-SSO")), text: describe(resp),
 	}
+	r := &upstream.Refusal{Reason: upstream.ReasonUnavailable, Err: e}
+	switch e.kind {
+	case saysNothing:
+		r.RetryAfter = retryAfter(resp.Header, now)
+	case saysLimited:
+		if r.RetryAfter = retryAfter(resp.Header, now); r.RetryAfter == 0 {
+			r.RetryAfter = unknownWait
+		}
+	case saysBadToken, saysSuspended:
+		r.Reason = upstream.ReasonInvalid
+	case saysForbidden:
+		r.Reason = upstream.ReasonInsufficientScope
+	}
+	return r
+}
+
+// kindOf goes by GitHub's own words where a status has several meanings. They
+// have been the same for ten years; words that are not known prove nothing.
+func kindOf(resp *http.Response, body []byte) answerKind {
+	message, isGitHub := messageOf(body)
+	switch resp.StatusCode {
+	case http.StatusUnauthorized:
+		// "Requires authentication" is what GitHub says if something on the way
+		// removed the token.
+		if message == "bad credentials" {
+			return saysBadToken
+		}
+	case http.StatusTooManyRequests:
+		return saysLimited
+	case http.StatusMovedPermanently:
+		if message == "moved permanently" { // not a portal that redirects everything
+			return saysMoved
+		}
+	case http.StatusForbidden:
+		switch {
+		case strings.Contains(message, "your account") && strings.Contains(message, "suspended"):
+			return saysSuspended
+		case resp.Header.Get("Retry-After") != "", resp.Header.Get("X-RateLimit-Remaining") == "0",
+			strings.Contains(message, "rate limit"), strings.Contains(message, "abuse"):
+			return saysLimited
+		case isGitHub: // not a page of a proxy
+			return saysForbidden
+		}
+	}
+	return saysNothing
+}
+
+// messageOf is the message of GitHub's JSON errors in lower case.
+func messageOf(body []byte) (message string, ok bool) {
 	var answer struct {
 		Message string `json:"message"`
 	}
 	if json.Unmarshal(body, &answer) != nil {
-		return true // a proxy or an abuse page: proves nothing about permissions
+		return "", false
 	}
-	message := strings.ToLower(answer.Message)
-	return strings.Contains(message, "rate limit") || strings.Contains(message, "abuse")
+	return strings.ToLower(answer.Message), true
 }
 
-func isUnavailable(err error) bool {
-	var r *upstream.Refusal
-	return errors.As(err, &r) && r.Reason == upstream.ReasonUnavailable
+// answered is the API answer that an error comes from, or nil.
+func answered(err error) *answerError {
+	var e *answerError
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}
+
+// isGone is whether GitHub said that nothing it shows us has this name.
+func isGone(err error) bool {
+	e := answered(err)
+	return e != nil && (e.status == http.StatusNotFound || e.kind == saysMoved)
+}
+
+func hasKind(err error, kind answerKind) bool {
+	e := answered(err)
+	return e != nil && e.kind == kind
 }
 
 // describe is an answer for the log: its status, and the headers that tell an
 // operator what to do. Never the body.
 func describe(resp *http.Response) string {
 	var b strings.Builder
-	b.WriteString("status " + strconv.Itoa(resp.StatusCode))
+	fmt.Fprintf(&b, "status %d", resp.StatusCode)
 	for _, name := range []string{"Retry-After", "X-RateLimit-Remaining", "X-RateLimit-Reset", "X-GitHub-Request-Id"} {
 		if v := resp.Header.Get(name); v != "" {
 			fmt.Fprintf(&b, ", %s %s", name, printable(v))
@@ -66,41 +143,4 @@ func describe(resp *http.Response) string {
 		b.WriteString(", X-GitHub-SSO " + printable(sso))
 	}
 	return b.String()
-}
-
-// transportCause is the network error below what http.Client and x/oauth2 wrap
-// around it, or nil if err is none. The URL around it would repeat queries.
-func transportCause(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err
-	}
-	return nil
-}
-
-// quote is a value from outside, short enough and safe for a log line.
-func quote(s string) string { return strconv.Quote(printable(s)) }
-
-func printable(s string) string {
-	const most = 120
-	s = strings.Map(func(c rune) rune {
-		if c < ' ' || c > '~' {
-			return '?'
-		}
-		return c
-	}, s)
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return s
-}
-
-// isHeaderSafe is b64token of RFC 6750 §2.1, loosely.
-func isHeaderSafe(token string) bool {
-	for i := range len(token) {
-		if token[i] <= ' ' || token[i] > '~' {
-			return false
-		}
-	}
-	return token != ""
 }

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package github
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
+)
+
+// maxLosses bounds how many organizations are asked about one by one.
+const maxLosses = 10
+
+// confirmLosses looks into every group that was there at the last check and is
+// not now. GitHub leaves organizations out of its lists, with status 200, that
+// have SAML single sign-on or do not approve this app; neither means that the
+// user was removed. Without an error the groups are lost.
+func (g *GitHub) confirmLosses(ctx context.Context, s *session, last []string, now findings) error {
+	missing := g.missing(last, now.identity.Groups)
+	if len(missing) == 0 {
+		return nil
+	}
+	if now.cut && slices.ContainsFunc(missing, isTeam) {
+		return unproven("not all teams could be looked up")
+	}
+	orgs := hiddenOrgs(missing, now.identity.Groups)
+	if len(orgs) > maxLosses {
+		return upstream.Refuse(upstream.ReasonSignInNeeded, "github: %d organizations are gone at once", len(orgs))
+	}
+	for _, org := range orgs {
+		if err := g.confirmLoss(ctx, s, org, slices.Contains(missing, org), now.sso); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// missing are the groups that rules still ask for and that are gone.
+func (g *GitHub) missing(last, now []string) []string {
+	var gone []string
+	for _, group := range last {
+		needed := g.needs.Orgs
+		if isTeam(group) {
+			needed = g.needs.Teams
+		}
+		if needed && !slices.Contains(now, group) {
+			gone = append(gone, group)
+		}
+	}
+	return gone
+}
+
+func isTeam(group string) bool { return strings.Contains(group, "/") }
+
+// hiddenOrgs are the organizations of these groups about which GitHub said
+// nothing now. A team that is missing from one that GitHub shows is lost.
+func hiddenOrgs(missing, now []string) []string {
+	var orgs []string
+	for _, group := range missing {
+		org, _, _ := strings.Cut(group, "/")
+		shown := slices.ContainsFunc(now, func(have string) bool {
+			haveOrg, _, _ := strings.Cut(have, "/")
+			return haveOrg == org
+		})
+		if !shown || !isTeam(group) {
+			orgs = append(orgs, org)
+		}
+	}
+	slices.Sort(orgs)
+	return slices.Compact(orgs)
+}
+
+// confirmLoss asks about one organization. listed is whether its own membership
+// is missing from the list of memberships.
+func (g *GitHub) confirmLoss(ctx context.Context, s *session, org string, listed bool, sso ssoHeader) error {
+	if sso.partial {
+		// A token without a SAML session may get a 404 as well: go by the number.
+		id, err := s.organizationID(ctx, org)
+		if err != nil {
+			return withheld(org, err)
+		}
+		if sso.names(id) {
+			return upstream.Refuse(upstream.ReasonSignInNeeded,
+				"github: organization %s wants a SAML sign-in and was left out", quote(org))
+		}
+	}
+	member, err := s.member(ctx, org)
+	if err != nil {
+		return withheld(org, err)
+	}
+	if member && listed {
+		return unproven("organization " + quote(org) + " is missing from the list and still has the user")
+	}
+	return nil
+}
+
+// withheld tells an organization that keeps silent towards this token, by SAML
+// or by not approving the app, from trouble.
+func withheld(org string, err error) error {
+	if hasKind(err, saysForbidden) {
+		return upstream.Refuse(upstream.ReasonSignInNeeded, "github: organization %s tells this token nothing: %w", quote(org), err)
+	}
+	return err
+}
