@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oidc
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
+	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
+)
+
+// expirySlack is how long before its end an access token is not used any more.
+const expirySlack = 30 * time.Second
+
+// NeedsToken implements upstream.Checker: a provider talks about a user only to who
+// has the user's token.
+func (o *OIDC) NeedsToken() bool { return true }
+
+// Check implements upstream.Checker. It renews the token, which a provider does
+// only for users it still has, and collects the facts of now from the new id_token
+// and the userinfo endpoint.
+func (o *OIDC) Check(ctx context.Context, last identity.Identity, tok *upstream.Token, save func(*upstream.Token) error) (identity.Identity, error) {
+	if tok == nil || tok.Refresh == "" && tok.ExpiresWithin(expirySlack, o.now()) {
+		return identity.Identity{}, upstream.Refuse(upstream.ReasonSignInNeeded, "oidc: there is no token with which to ask")
+	}
+	ctx, cancel := context.WithTimeout(ctx, signInTimeout)
+	defer cancel()
+	var id *idToken
+	if tok.Refresh != "" {
+		newest, fresh, err := o.renew(ctx, tok)
+		if err != nil {
+			return identity.Identity{}, err
+		}
+		if err := save(newest); err != nil {
+			return identity.Identity{}, upstream.Refuse(upstream.ReasonUnavailable, "oidc: keeping the renewed token: %w", err)
+		}
+		if id, err = o.checkRenewed(ctx, fresh, newest.Access, last.ID, nonceWithin(tok.ID)); err != nil {
+			return identity.Identity{}, err
+		}
+		tok = newest
+	}
+	return o.look(ctx, last, id, tok)
+}
+
+// look collects the facts of now. id is nil if the provider sent no id_token.
+func (o *OIDC) look(ctx context.Context, last identity.Identity, id *idToken, tok *upstream.Token) (identity.Identity, error) {
+	m, err := o.discovery.get(ctx, discoveryFresh)
+	if err != nil {
+		return identity.Identity{}, err
+	}
+	var fromToken, fromUserinfo object
+	if id != nil {
+		fromToken = id.claims
+	}
+	var refused error
+	if m.userinfoURL != "" {
+		fromUserinfo, err = o.userinfo(ctx, m.userinfoURL, tok.Access, last.ID)
+		if refused, err = sortRefusal(err, id != nil, tok); err != nil {
+			return identity.Identity{}, err
+		}
+	}
+	known := o.facts(fromToken, fromUserinfo)
+	switch {
+	case refused != nil && lacks(known, last):
+		return identity.Identity{}, upstream.Refuse(upstream.ReasonUnavailable, "%w, though it took the one of before", refused)
+	case id == nil && lacks(known, last):
+		return identity.Identity{}, upstream.Refuse(upstream.ReasonSignInNeeded,
+			"oidc: the provider says in the id_token what it says nowhere else, and sent none")
+	}
+	known.note(ctx)
+	now := known.identity(last.ID)
+	if id == nil { // for show only
+		now.Login, now.Name = orElse(now.Login, last.Login), orElse(now.Name, last.Name)
+	}
+	return now, nil
+}
+
+// sortRefusal says what an error of the userinfo endpoint means for a check. With a
+// fresh id_token, which vouches for the user, being refused means as little as it
+// does at a sign-in: it is returned apart.
+func sortRefusal(err error, vouched bool, tok *upstream.Token) (refused, failure error) {
+	switch {
+	case errors.Is(err, errOtherSubject):
+		return nil, &upstream.Refusal{Reason: upstream.ReasonRevoked, Err: errors.Unwrap(err)}
+	case vouched && (errors.Is(err, errTokenRefused) || errors.Is(err, errForbidden)):
+		return errors.Unwrap(err), nil
+	case errors.Is(err, errTokenRefused):
+		reason := upstream.ReasonRevoked
+		if tok.Refresh == "" && tok.Expiry.IsZero() {
+			reason = upstream.ReasonSignInNeeded // it may simply have ended
+		}
+		return nil, &upstream.Refusal{Reason: reason, Err: errors.Unwrap(err)}
+	}
+	return nil, err
+}
+
+// lacks reports that the last sign-in told something that now cannot be asked for.
+// That somebody left a group is one thing, that nobody talks about groups another.
+func lacks(known *facts, last identity.Identity) bool {
+	address, _ := known.address()
+	return len(last.Groups) > 0 && known.groups().state == groupsMissing ||
+		last.Email != "" && address == ""
+}
+
+// checkRenewed verifies the id_token that came with a renewed token, if one did
+// (OpenID Connect Core §12.2). It is about the user the old one was about: subject
+// and nonce are those of then. A nonce may be left out.
+func (o *OIDC) checkRenewed(ctx context.Context, fresh, access, subject, nonce string) (*idToken, error) {
+	if fresh == "" {
+		return nil, nil
+	}
+	id, err := o.verifyIDToken(ctx, fresh, access)
+	if err != nil {
+		return nil, unproven(err)
+	}
+	if subject != "" && id.subject != subject {
+		return nil, upstream.Refuse(upstream.ReasonRevoked, "oidc: the renewed id_token is about another user")
+	}
+	if id.nonce != "" && nonce != "" && id.nonce != nonce {
+		return nil, upstream.Refuse(upstream.ReasonUnavailable, "oidc: the renewed id_token is of another sign-in (nonce)")
+	}
+	return id, nil
+}
+
+// Refresh implements upstream.Refresher. The old refresh token may be worthless when
+// the answer is there, so nothing but another user's token keeps it from the caller:
+// an id_token that cannot be verified is left out.
+func (o *OIDC) Refresh(ctx context.Context, tok *upstream.Token) (*upstream.Token, error) {
+	if tok == nil || tok.Refresh == "" {
+		return nil, upstream.Refuse(upstream.ReasonSignInNeeded, "oidc: there is no refresh token")
+	}
+	newest, fresh, err := o.renew(ctx, tok)
+	if err != nil {
+		return nil, err
+	}
+	subject, _ := claimsWithin(tok.ID).text("sub")
+	_, err = o.checkRenewed(ctx, fresh, newest.Access, subject, nonceWithin(tok.ID))
+	var r *upstream.Refusal
+	switch {
+	case errors.As(err, &r) && r.Reason == upstream.ReasonRevoked:
+		return nil, err
+	case err != nil:
+		newest.ID = tok.ID
+	}
+	return newest, nil
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
