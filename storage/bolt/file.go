@@ -29,8 +29,16 @@ func openFile(path string, o Options) (*bbolt.DB, error) {
 			return nil, err
 		}
 	}
-	return openExisting(path, o)
+	db, err := openExisting(path, o)
+	if errors.Is(err, errReplaced) { // which takes its time: once is enough
+		return openExisting(path, o)
+	}
+	return db, err
 }
+
+// errReplaced: the file has lost its name to another one while it was opened. What
+// is written to it would be gone.
+var errReplaced = errors.New("the file was replaced while it was opened")
 
 // create makes an empty state file under another name and gives it its own when
 // it is complete. So a full disk or a crash at the first start leaves no half
@@ -80,7 +88,7 @@ func openExisting(path string, o Options) (db *bbolt.DB, err error) {
 			_ = file.Close()
 		}
 	}()
-	return bbolt.Open(path, fileMode, &bbolt.Options{
+	db, err = bbolt.Open(path, fileMode, &bbolt.Options{
 		Timeout:      o.LockTimeout,
 		FreelistType: bbolt.FreelistMapType, // the default one is slow to allocate in a file with many holes
 		NoStatistics: true,
@@ -90,6 +98,24 @@ func openExisting(path string, o Options) (db *bbolt.DB, err error) {
 			return file, err
 		},
 	})
+	// Compact may have put another file in place while this one was waited for.
+	if err == nil && !named(file, path) {
+		err = errors.Join(errReplaced, db.Close())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+// named reports whether a file is the one that a path leads to.
+func named(file *os.File, path string) bool {
+	own, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(path)
+	return err == nil && os.SameFile(own, there)
 }
 
 // openPrivate opens a file and narrows a mode that is too wide. Where that is
