@@ -62,6 +62,9 @@ func (b *Bolt) Provision(caddy.Context) error {
 // say.
 func (b *Bolt) PoolKey() string { return "bolt:" + b.path }
 
+// Compact implements Compacter.
+func (b *Bolt) Compact() (before, after int64, err error) { return bolt.Compact(b.path) }
+
 // KeyFile lies beside the state, which is of no use without it.
 func (b *Bolt) KeyFile() string { return b.path + ".key" }
 
@@ -95,5 +98,6 @@ func (b *Bolt) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 var (
 	_ caddy.Provisioner     = (*Bolt)(nil)
 	_ caddyfile.Unmarshaler = (*Bolt)(nil)
+	_ Compacter             = (*Bolt)(nil)
 	_ StorageEngine         = (*Bolt)(nil)
 )
