@@ -28,6 +28,7 @@ type signedIn struct {
 	session  storage.Hash
 	identity identity.Identity
 	upstream upstream.Upstream
+	account  *storage.Account
 }
 
 // name is what the person recognises themselves by.
@@ -42,8 +43,28 @@ func (s *Server) sessionSecret(r *http.Request) string {
 }
 
 // whoIsSignedIn returns nil for nobody: no session, one that is over, or one whose
-// account or upstream this gateway no longer has.
+// account or upstream this gateway no longer has. The account was checked lately
+// enough for a code to be given; where it could not be, and for too long, nobody is
+// signed in, and signing in shows why.
 func (s *Server) whoIsSignedIn(r *http.Request) (*signedIn, error) {
+	return s.sessionOwner(r, func(ctx context.Context, subject string) (*storage.Account, error) {
+		a, err := s.st.currentAccount(ctx, subject)
+		if refused := (refusedToken{}); errors.As(err, &refused) || errors.Is(err, errUpstreamOutage) {
+			return nil, storage.ErrNotFound
+		}
+		return a, err
+	})
+}
+
+// whoseSession is whoIsSignedIn without a look at the provider: nothing is given to
+// the person.
+func (s *Server) whoseSession(r *http.Request) (*signedIn, error) {
+	return s.sessionOwner(r, s.st.store.Account)
+}
+
+func (s *Server) sessionOwner(
+	r *http.Request, account func(context.Context, string) (*storage.Account, error),
+) (*signedIn, error) {
 	secret := s.sessionSecret(r)
 	if secret == "" {
 		return nil, nil
@@ -52,15 +73,21 @@ func (s *Server) whoIsSignedIn(r *http.Request) (*signedIn, error) {
 	if err != nil {
 		return nil, unlessNotFound("read session", err)
 	}
-	account, err := s.st.store.Account(r.Context(), session.Subject)
+	a, err := account(r.Context(), session.Subject)
 	if err != nil {
 		return nil, unlessNotFound("read account", err)
 	}
-	up := s.upstreams[account.Identity.Upstream]
-	if up == nil || up.Kind() != account.Identity.Kind || account.Identity.Subject() != session.Subject {
+	up := s.upstreams[a.Identity.Upstream]
+	if up == nil || up.Kind() != a.Identity.Kind || a.Identity.Subject() != session.Subject {
 		return nil, nil
 	}
-	return &signedIn{session: session.ID, identity: account.Identity, upstream: up}, nil
+	return &signedIn{session: session.ID, identity: a.Identity, upstream: up, account: a}, nil
+}
+
+// mayGoOn reports whether who is signed in can get a code for the resource without
+// going upstream: a resource that forwards tokens needs one.
+func (s *Server) mayGoOn(resource string, who *signedIn) bool {
+	return !s.forwards(resource) || s.st.canForward(who.account)
 }
 
 // useSession moves the idle end. It is false if the session ended since it was

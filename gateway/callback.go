@@ -48,7 +48,7 @@ func (s *Server) callback(up upstream.Redirector) func(http.ResponseWriter, *htt
 			s.signInRefused(w, r, pending, up, err)
 			return
 		}
-		s.completeSignIn(w, r, pending, in.Identity)
+		s.completeSignIn(w, r, pending, in)
 	}
 }
 
@@ -98,19 +98,24 @@ func (s *Server) findPending(r *http.Request, up upstream.Upstream, state string
 	return pending, nil
 }
 
-// completeSignIn turns a fresh identity into a browser session and an authorization
+// completeSignIn turns a fresh sign-in into a browser session and an authorization
 // code, if it is allowed. Of anybody else nothing is kept.
-func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, p *storage.Pending, id identity.Identity) {
+func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, p *storage.Pending, in *upstream.SignIn) {
+	id := in.Identity
 	if g := s.byResource[p.Request.Resource]; g != nil && !g.cfg.Policy.Allows(id) {
-		if err := s.updateKnown(r.Context(), id); err != nil {
+		if err := s.updateKnown(r.Context(), in); err != nil {
 			s.showProblem(w, r, problemStore.withCause(err).withFlow(p.Flow))
 			return
 		}
 	}
-	if !s.admits(w, r, p.Flow, p.Request, id) {
+	if !s.admits(w, r, p.Flow, p.Request, in) {
 		return
 	}
-	if err := s.keepSignIn(w, r, p, id); err != nil {
+	if !s.hasToken(p.Request.Resource, in.Token) {
+		s.showProblem(w, r, problemNoToken.withFlow(p.Flow))
+		return
+	}
+	if err := s.keepSignIn(w, r, p, in); err != nil {
 		s.showProblem(w, r, problemStore.withCause(err).withFlow(p.Flow))
 		return
 	}
@@ -120,45 +125,52 @@ func (s *Server) completeSignIn(w http.ResponseWriter, r *http.Request, p *stora
 	s.sendCode(w, r, p.Flow, p.Request, id)
 }
 
+// saveSignIn stores what a sign-in showed. The token is dropped unless something
+// needs it.
+func (s *Server) saveSignIn(ctx context.Context, in *upstream.SignIn) error {
+	tok := in.Token
+	if !s.keepsToken(in.Identity) {
+		tok = nil
+	}
+	return s.st.saveAccount(ctx, in.Identity, tok)
+}
+
 // updateKnown keeps the fresh facts of a person who is refused, if we know them:
 // somebody who left the organization and signs in again would otherwise go on with
 // an older grant and the facts of back then. Strangers leave nothing behind.
-func (s *Server) updateKnown(ctx context.Context, id identity.Identity) error {
-	switch _, err := s.st.store.Account(ctx, id.Subject()); {
+func (s *Server) updateKnown(ctx context.Context, in *upstream.SignIn) error {
+	switch _, err := s.st.store.Account(ctx, in.Identity.Subject()); {
 	case errors.Is(err, storage.ErrNotFound):
 		return nil
 	case err != nil:
 		return fmt.Errorf("read account: %w", err)
 	}
-	if err := s.st.saveAccount(ctx, id); err != nil {
-		return fmt.Errorf("save account: %w", err)
-	}
-	return nil
+	return s.saveSignIn(ctx, in)
 }
 
 // keepSignIn stores what was learnt from a sign-in that is allowed.
-func (s *Server) keepSignIn(w http.ResponseWriter, r *http.Request, p *storage.Pending, id identity.Identity) error {
-	if err := s.st.saveAccount(r.Context(), id); err != nil {
-		return fmt.Errorf("save account: %w", err)
+func (s *Server) keepSignIn(w http.ResponseWriter, r *http.Request, p *storage.Pending, in *upstream.SignIn) error {
+	if err := s.saveSignIn(r.Context(), in); err != nil {
+		return err
 	}
-	if err := s.startSession(w, r, id); err != nil {
+	if err := s.startSession(w, r, in.Identity); err != nil {
 		return err
 	}
 	if p.Remember == (storage.Hash{}) {
 		return nil
 	}
-	return s.remember(r.Context(), id.Subject(), p.Remember, p.Request)
+	return s.remember(r.Context(), in.Identity.Subject(), p.Remember, p.Request)
 }
 
 // admits evaluates the resource's policy, or shows why not.
-func (s *Server) admits(w http.ResponseWriter, r *http.Request, flow string, a storage.Authorization, id identity.Identity) bool {
+func (s *Server) admits(w http.ResponseWriter, r *http.Request, flow string, a storage.Authorization, in *upstream.SignIn) bool {
 	g := s.byResource[a.Resource]
 	switch {
 	case g == nil:
 		s.showProblem(w, r, problemExpired.withFlow(flow).withCause(errors.New("resource was removed")))
 		return false
-	case !g.cfg.Policy.Allows(id):
-		s.notAllowed(w, r, flow, a, id)
+	case !g.cfg.Policy.Allows(in.Identity):
+		s.notAllowed(w, r, flow, a, in)
 		return false
 	}
 	return true
@@ -180,7 +192,8 @@ func (s *Server) sendCode(w http.ResponseWriter, r *http.Request, flow string, a
 
 // notAllowed tells the person. No code is issued, and the client is not told by a
 // redirect: the page is what the person must read, the link ends the client's wait.
-func (s *Server) notAllowed(w http.ResponseWriter, r *http.Request, flow string, a storage.Authorization, id identity.Identity) {
+func (s *Server) notAllowed(w http.ResponseWriter, r *http.Request, flow string, a storage.Authorization, in *upstream.SignIn) {
+	id := in.Identity
 	s.st.count(EventNotAllowed)
 	s.log.Warn("account not allowed", "flow", flow, "subject", id.Subject(), "resource", a.Resource)
 	s.showProblem(w, r, problem{

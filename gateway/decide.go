@@ -8,6 +8,7 @@ import (
 	"github.com/caddy-mcp/caddy-mcp-oauth/gateway/web"
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
 )
 
 // decide answers a checked authorization request: with the consent page, or where
@@ -18,7 +19,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, c *client, req c
 		s.showProblem(w, r, problemStore.withCause(err).withFlow(req.Flow))
 		return
 	}
-	if who != nil && !g.cfg.Policy.Allows(who.identity) {
+	if who != nil && (!g.cfg.Policy.Allows(who.identity) || !s.mayGoOn(g.resource, who)) {
 		who = nil // another account may be allowed: the page lets them choose
 	}
 	req.Client = c.fingerprint()
@@ -73,7 +74,7 @@ func (s *Server) answerSignedIn(
 	if err == nil && !used {
 		return false
 	}
-	if err == nil && !s.admits(w, r, req.Flow, req.Request, who.identity) {
+	if err == nil && !s.admits(w, r, req.Flow, req.Request, &upstream.SignIn{Identity: who.identity}) {
 		return true
 	}
 	if err == nil && remember != (storage.Hash{}) {
@@ -118,7 +119,7 @@ func (s *Server) approveSignedIn(w http.ResponseWriter, r *http.Request, req *co
 		s.showProblem(w, r, problemStore.withCause(err).withFlow(req.Flow))
 		return true
 	}
-	if who == nil || req.Subject == "" || who.identity.Subject() != req.Subject {
+	if who == nil || req.Subject == "" || who.identity.Subject() != req.Subject || !s.mayGoOn(req.Request.Resource, who) {
 		return false
 	}
 	if !s.mayAuthorize(w, r) {

@@ -17,6 +17,12 @@ const (
 	EventRefreshRepeated  Event = "refresh_repeated"
 	EventRevoked          Event = "revoked"
 	EventStoreFailed      Event = "store_failed"
+	// A provider gave no answer about an account that proves anything, and a request
+	// was refused because that has been so for too long.
+	EventUpstreamUnavailable Event = "upstream_unavailable"
+	EventUpstreamOutage      Event = "upstream_outage"
+	// A provider took back what somebody's access rested on: grants were revoked.
+	EventUpstreamDenied Event = "upstream_denied"
 
 	EventCodeReplayed      Event = "code_replayed"
 	EventRefreshReused     Event = "refresh_reused"
@@ -27,7 +33,8 @@ const (
 func Events() []Event {
 	return []Event{
 		EventClientRegistered, EventSignedIn, EventNotAllowed, EventGrantIssued, EventRefreshed, EventRefreshRepeated,
-		EventRevoked, EventStoreFailed, EventCodeReplayed, EventRefreshReused, EventAssertionReplayed,
+		EventRevoked, EventStoreFailed, EventUpstreamUnavailable, EventUpstreamOutage, EventUpstreamDenied,
+		EventCodeReplayed, EventRefreshReused, EventAssertionReplayed,
 	}
 }
 

@@ -112,3 +112,24 @@ func (s *faultyStore) RevokeGrant(ctx context.Context, issuer, id string) error 
 	}
 	return s.Store.RevokeGrant(ctx, issuer, id)
 }
+
+func (s *faultyStore) ReplaceAccount(ctx context.Context, a *storage.Account) error {
+	if err := s.fault("ReplaceAccount"); err != nil {
+		return err
+	}
+	return s.Store.ReplaceAccount(ctx, a)
+}
+
+func (s *faultyStore) GrantsOf(ctx context.Context, subject string) ([]*storage.Grant, error) {
+	if err := s.fault("GrantsOf"); err != nil {
+		return nil, err
+	}
+	return s.Store.GrantsOf(ctx, subject)
+}
+
+func (s *faultyStore) DeleteSessions(ctx context.Context, subject string) error {
+	if err := s.fault("DeleteSessions"); err != nil {
+		return err
+	}
+	return s.Store.DeleteSessions(ctx, subject)
+}

@@ -83,7 +83,13 @@ func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, matched string, ne
 		g.stepUp(w, r, tok, v.principal.Subject)
 		return nil
 	}
-	return g.forward(w, r, admission{matched, origin, tok, v, judged}, next)
+	var authorization string
+	if g.cfg.ForwardUpstreamToken {
+		if authorization, err = g.st.upstreamToken(r.Context(), tok.grant.account, tok.ring); err != nil {
+			return g.notVerified(w, r, err)
+		}
+	}
+	return g.forward(w, r, admission{matched, origin, authorization, tok, v, judged}, next)
 }
 
 // authenticate returns the token of the request. Where it returns nil, the
@@ -98,7 +104,7 @@ func (g *Guard) authenticate(w http.ResponseWriter, r *http.Request) (*liveToken
 		g.challenge(w, r, "", "")
 		return nil, nil
 	}
-	tok, err := g.st.verify(r.Context(), raw, g.issuer, g.resource)
+	tok, err := g.st.admit(r.Context(), raw, g.issuer, g.resource)
 	if err != nil {
 		return nil, g.notVerified(w, r, err)
 	}
@@ -109,6 +115,10 @@ func (g *Guard) authenticate(w http.ResponseWriter, r *http.Request) (*liveToken
 func (g *Guard) notVerified(w http.ResponseWriter, r *http.Request, err error) error {
 	var refused refusedToken
 	if !errors.As(err, &refused) {
+		if errors.Is(err, errUpstreamOutage) {
+			w.Header().Set("Retry-After", "30")
+			return &Unavailable{err}
+		}
 		w.Header().Set("Retry-After", "5")
 		return &Unavailable{fmt.Errorf("look up grant: %w", err)}
 	}
@@ -120,8 +130,10 @@ func (g *Guard) notVerified(w http.ResponseWriter, r *http.Request, err error) e
 // admission is what let a request through.
 type admission struct {
 	matched, origin string
-	tok             *liveToken
-	view            *view
+	// authorization is what the backend gets in the header of that name.
+	authorization string
+	tok           *liveToken
+	view          *view
 	// judged is the judge at the time of the verdict.
 	judged *judge
 }
@@ -132,6 +144,9 @@ type admission struct {
 func (g *Guard) overtaken(a admission) (refused refusedToken, overtaken bool) {
 	grant := a.tok.grant
 	if grant.state.Load() != grantLive && g.st.live.isGone(grant.id) {
+		return errTokenRevoked, true
+	}
+	if facts := grant.account.facts.Load(); facts != a.view.facts && !g.cfg.Policy.Allows(*facts) {
 		return errTokenRevoked, true
 	}
 	if j := g.st.judge.Load(); j != a.judged && j != nil && !j.allowed(grant.resource, *grant.account.facts.Load()) {
@@ -163,6 +178,10 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 		setQuery(r, query)
 	}
 	stripCredentials(r)
+	if a.authorization != "" {
+		gw.authorization[0] = a.authorization
+		r.Header["Authorization"] = gw.authorization[:]
+	}
 	if r.Method == http.MethodGet {
 		gw.watchEndpoint(r)
 	}

@@ -11,7 +11,6 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
-	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/shardmap"
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 )
@@ -42,12 +41,6 @@ const (
 	maxTombstones  = 65_536
 	storeReadLimit = 5 * time.Second
 )
-
-type liveAccount struct {
-	facts atomic.Pointer[identity.Identity]
-	// grants counts the live grants that point here, guarded by liveTable.mu.
-	grants int
-}
 
 type liveGrant struct {
 	id, issuer, subject, clientID, resource string
@@ -127,20 +120,20 @@ func (t *liveTable) fill(ctx context.Context, issuer, id string) (*liveGrant, er
 		if err != nil {
 			return nil, err
 		}
-		facts := &g.Identity
-		switch a, err := t.store.Account(ctx, g.Subject); {
-		case err == nil:
-			facts = &a.Identity
-		case !errors.Is(err, storage.ErrNotFound):
+		a, err := t.store.Account(ctx, g.Subject)
+		switch {
+		case errors.Is(err, storage.ErrNotFound):
+			a = &storage.Account{Subject: g.Subject, Identity: g.Identity, CheckedAt: g.CreatedAt}
+		case err != nil:
 			return nil, err
 		}
-		if live, ok, err := t.insert(g, facts, gone, changed); ok || err != nil {
+		if live, ok, err := t.insert(g, a, gone, changed); ok || err != nil {
 			return live, err
 		}
 	}
 }
 
-func (t *liveTable) insert(g *storage.Grant, facts *identity.Identity, gone, changed uint64) (*liveGrant, bool, error) {
+func (t *liveTable) insert(g *storage.Grant, a *storage.Account, gone, changed uint64) (*liveGrant, bool, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.gone.has(g.ID) {
@@ -156,10 +149,13 @@ func (t *liveTable) insert(g *storage.Grant, facts *identity.Identity, gone, cha
 		t.evictSome()
 	}
 	acct := t.accounts[g.Subject]
-	if acct == nil {
-		acct = &liveAccount{}
-		acct.facts.Store(facts)
+	switch {
+	case acct == nil:
+		acct = &liveAccount{subject: g.Subject}
+		acct.set(a)
 		t.accounts[g.Subject] = acct
+	case a.Revision > acct.revision: // another gateway knows more
+		acct.set(a)
 	}
 	acct.grants++
 	live := &liveGrant{
@@ -208,16 +204,6 @@ func (t *liveTable) doubt(id string) {
 	defer t.mu.Unlock()
 	if g := t.grants[id]; g != nil {
 		t.drop(g, grantEvicted)
-	}
-}
-
-// updateAccount shows new facts to all live grants of the subject.
-func (t *liveTable) updateAccount(subject string, facts *identity.Identity) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.changed.note(subject)
-	if a := t.accounts[subject]; a != nil {
-		a.facts.Store(facts)
 	}
 }
 

@@ -66,6 +66,19 @@ func (s *scriptedStore) SaveAccount(_ context.Context, a *storage.Account) error
 	return nil
 }
 
+func (s *scriptedStore) GrantsOf(_ context.Context, subject string) ([]*storage.Grant, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []*storage.Grant
+	for _, g := range s.grants {
+		if g.Subject == subject {
+			clone := *g
+			list = append(list, &clone)
+		}
+	}
+	return list, nil
+}
+
 func (s *scriptedStore) Grant(_ context.Context, issuer, id string) (*storage.Grant, error) {
 	s.mu.Lock()
 	s.reads++
@@ -172,7 +185,7 @@ func TestFillRacingWithAccountUpdate(t *testing.T) {
 		st.live.changed = newChangeLog(8)
 		store.afterAccount = func() {
 			store.afterAccount = nil
-			if err := st.saveAccount(t.Context(), person("1")); err != nil {
+			if err := st.saveAccount(t.Context(), person("1"), nil); err != nil {
 				t.Error(err)
 			}
 			for i := range accountUpdates - 1 {
@@ -226,19 +239,19 @@ func TestEvictionThenRevocation(t *testing.T) {
 	store.add("g", p)
 	st := newTestState(store)
 	raw := sealFor(t, st, "g", p)
-	tok, err := st.verify(t.Context(), raw, testIssuer, testIssuer+"/mcp")
+	tok, err := st.verify(t.Context(), raw, testIssuer, testIssuer+"/mcp", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	evictAll(st)
-	if again, err := st.verify(t.Context(), raw, testIssuer, testIssuer+"/mcp"); err != nil || again.grant == tok.grant {
+	if again, err := st.verify(t.Context(), raw, testIssuer, testIssuer+"/mcp", time.Now()); err != nil || again.grant == tok.grant {
 		t.Fatalf("evicted grant was not read again: %v", err)
 	}
 	evictAll(st)
 	if err := st.revokeGrant(t.Context(), testIssuer, "g"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := st.verify(t.Context(), raw, testIssuer, testIssuer+"/mcp"); !errors.Is(err, errTokenRevoked) {
+	if _, err := st.verify(t.Context(), raw, testIssuer, testIssuer+"/mcp", time.Now()); !errors.Is(err, errTokenRevoked) {
 		t.Errorf("evicted and revoked: %v", err)
 	}
 	if store.reads != 2 {
@@ -254,11 +267,11 @@ func TestVerifyRefusesARevokedGrant(t *testing.T) {
 	store.add("g", p)
 	st := newTestState(store)
 	raw := sealFor(t, st, "g", p)
-	if _, err := st.verify(t.Context(), raw, testIssuer, testIssuer+"/mcp"); err != nil {
+	if _, err := st.verify(t.Context(), raw, testIssuer, testIssuer+"/mcp", time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	st.forgetGrant("g")
-	if _, err := st.verify(t.Context(), raw, testIssuer, testIssuer+"/mcp"); !errors.Is(err, errTokenRevoked) {
+	if _, err := st.verify(t.Context(), raw, testIssuer, testIssuer+"/mcp", time.Now()); !errors.Is(err, errTokenRevoked) {
 		t.Errorf("revoked: %v", err)
 	}
 }
@@ -289,7 +302,7 @@ func TestTableIsBounded(t *testing.T) {
 	g := &storage.Grant{Issuer: testIssuer, Resource: "r"}
 	for i := range maxLiveGrants + 10 {
 		g.ID, g.Subject = fmt.Sprint("g", i), fmt.Sprint("s", i%1000)
-		if _, ok, err := st.live.insert(g, &identity.Identity{}, 0, 0); !ok || err != nil {
+		if _, ok, err := st.live.insert(g, &storage.Account{}, 0, 0); !ok || err != nil {
 			t.Fatalf("insert %d: %v %v", i, ok, err)
 		}
 	}

@@ -53,6 +53,13 @@ var (
 		text:  "This answer did not come from the page of this gateway.",
 		hint:  hintRestart,
 	}
+	problemNoToken = problem{
+		status: http.StatusForbidden, reason: "no_upstream_token",
+		title: "This way to sign in is not enough",
+		text: "The MCP server works with your account at the place you sign in at, and needs a token from there. " +
+			"The way you signed in does not give one.",
+		hint: "Connect again and choose another way to sign in, or ask whoever runs the server.",
+	}
 	problemNotFound = problem{
 		status: http.StatusNotFound, reason: "not_found",
 		title: "There is nothing here",

@@ -30,10 +30,13 @@ func mayRemember(redirectURI string) bool {
 }
 
 // consentID names a decision by everything that was decided on (R6.3): who agreed,
-// to which client as it was described then, answering where, for what. Any change
-// is another decision.
+// to which client as it was described then, answering where, for what, and whether
+// the backend gets their token of the upstream. Any change is another decision.
 func (s *Server) consentID(subject string, client storage.Hash, a storage.Authorization) storage.Hash {
 	scopes := slices.Sorted(slices.Values(a.Scopes))
+	if s.forwards(a.Resource) {
+		scopes = append(scopes, "with the upstream token") // no scope: it has blanks
+	}
 	h := sha256.New()
 	for _, part := range append([]string{
 		s.cfg.Issuer, subject, a.ClientID, string(client[:]), a.RedirectURI, a.Resource,
@@ -65,7 +68,7 @@ func (s *Server) remember(ctx context.Context, subject string, client storage.Ha
 // forgetDenied takes a remembered consent back: who says no does not want to be
 // taken for having said yes the next time.
 func (s *Server) forgetDenied(r *http.Request, req *consentRequest) error {
-	who, err := s.whoIsSignedIn(r)
+	who, err := s.whoseSession(r)
 	if who == nil {
 		return err
 	}

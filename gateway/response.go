@@ -22,8 +22,10 @@ type guardedWriter struct {
 	session  sessionBinding
 	stream   stream
 	identity identityValues
-	cors     string // the allowed Origin of the request, or ""
-	done     bool
+	// authorization is room for one header value.
+	authorization [1]string
+	cors          string // the allowed Origin of the request, or ""
+	done          bool
 	// base is the public path of a request whose answer may be a stream of the
 	// legacy transport, endpoint watches for its first event.
 	base     string

@@ -91,6 +91,7 @@ func New(st *State, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.endpoints = s.routes()
+	st.issuers.Store(cfg.Issuer, nil)
 	return s, nil
 }
 

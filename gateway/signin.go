@@ -70,7 +70,7 @@ func (s *Server) checkPassword(
 	if taken == nil {
 		return
 	}
-	s.completeSignIn(w, r, taken, id)
+	s.completeSignIn(w, r, taken, &upstream.SignIn{Identity: id})
 }
 
 // passwordRefused shows the page again where another try makes sense.

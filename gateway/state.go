@@ -5,6 +5,7 @@ package gateway
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,7 +30,12 @@ type State struct {
 	counter  func(Event)
 	judge    atomic.Pointer[judge]
 	recheck  atomic.Pointer[recheckRules]
-	log      *slog.Logger
+	checks   *checks
+	// sealedAnew: records were looked through for old keys since the start.
+	sealedAnew atomic.Bool
+	// issuers are those that configurations of this process had.
+	issuers sync.Map
+	log     *slog.Logger
 }
 
 // Options builds a State. Store and Ring are required.
@@ -65,12 +71,20 @@ func NewState(o Options) *State {
 	}
 	st.keys = newSigningKeys(st)
 	st.ring.Store(o.Ring)
+	st.checks = newChecks(st)
 	return st
 }
 
 // SetRing replaces the key ring, after encryption_key changed in a reload. Tokens
-// made with a key that is no longer in the ring end on the next request.
-func (st *State) SetRing(r *token.Ring) { st.ring.Store(r) }
+// made with a key that is no longer in the ring end on the next request; what is
+// sealed at rest is sealed again with the new key, little by little.
+func (st *State) SetRing(r *token.Ring) {
+	old := st.ring.Swap(r)
+	first := st.sealedAnew.CompareAndSwap(false, true) // keys may have changed while nobody ran
+	if first || old == nil || !r.Current(old.Seal(token.PurposeUpstreamToken, nil, "")) {
+		st.reseal(r)
+	}
+}
 
 // EndStreams ends every open stream, for a process that is about to exit. Calls
 // that are no streams are given a few seconds to finish.
@@ -98,8 +112,12 @@ type judge struct {
 	allowed func(resource string, id identity.Identity) bool
 }
 
-// Close closes the store. Requests still running fail closed.
-func (st *State) Close() error { return st.store.Close() }
+// Close ends what runs in the background and closes the store. Requests still
+// running fail closed.
+func (st *State) Close() error {
+	st.checks.close()
+	return st.store.Close()
+}
 
 // revokeGrant ends a grant everywhere: in the store first, so that what we tell
 // the world survives a crash, then in memory, then its open streams.
@@ -128,20 +146,4 @@ const finishTime = 15 * time.Second
 func (st *State) forgetGrant(grantID string) {
 	st.live.revoke(grantID)
 	st.streams.endGrant(grantID)
-}
-
-// saveAccount stores fresh facts of a user and shows them to the grants in use. What
-// they no longer allow ends, open streams included.
-func (st *State) saveAccount(ctx context.Context, id identity.Identity) error {
-	ctx, cancel := finish(ctx)
-	defer cancel()
-	a := &storage.Account{Subject: id.Subject(), Identity: id, CheckedAt: st.now()}
-	if err := st.store.SaveAccount(ctx, a); err != nil {
-		return err
-	}
-	st.live.updateAccount(a.Subject, &id)
-	if j := st.judge.Load(); j != nil {
-		st.streams.rejudge(j.allowed, a.Subject)
-	}
-	return nil
 }

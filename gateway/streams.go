@@ -17,7 +17,9 @@ import (
 var (
 	errStreamRevoked = errors.New("grant revoked")
 	errStreamDenied  = errors.New("no longer allowed by the configuration")
-	errStreamExit    = errors.New("gateway is shutting down")
+	// The account could not be checked for too long.
+	errStreamUnvouched = errors.New("no longer vouched for by the identity provider")
+	errStreamExit      = errors.New("gateway is shutting down")
 )
 
 // streamTable knows every guarded request in flight, so that a revocation, a new

@@ -133,7 +133,7 @@ func TestRejudgeEndsWhatTheNewConfigurationDoesNotAllow(t *testing.T) {
 		plain := b.call(b.bearerRequest(ctx, "g3", person("3")), "")
 		synctest.Wait()
 		gone := person("2")
-		if err := b.st.saveAccount(ctx, gone); err != nil {
+		if err := b.st.saveAccount(ctx, gone, nil); err != nil {
 			t.Fatal(err)
 		}
 		p := testPolicy(t, "org:acme")
@@ -239,7 +239,7 @@ func TestRevokedBetweenCheckAndEntry(t *testing.T) {
 		b := newTestbed(t)
 		p := person("1")
 		b.store.add("g", p)
-		tok, err := b.st.verify(t.Context(), sealFor(t, b.st, "g", p), testIssuer, testIssuer+"/mcp")
+		tok, err := b.st.verify(t.Context(), sealFor(t, b.st, "g", p), testIssuer, testIssuer+"/mcp", time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -364,7 +364,7 @@ func TestRejudgedBetweenVerdictAndEntry(t *testing.T) {
 	b := newTestbed(t)
 	p := person("1")
 	b.store.add("g", p)
-	tok, err := b.st.verify(t.Context(), sealFor(t, b.st, "g", p), testIssuer, testIssuer+"/mcp")
+	tok, err := b.st.verify(t.Context(), sealFor(t, b.st, "g", p), testIssuer, testIssuer+"/mcp", time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +392,7 @@ func TestNewFactsEndStreamsThatTheyNoLongerAllow(t *testing.T) {
 	for i, p := range []identity.Identity{stays, leaves} {
 		id := "g" + p.ID
 		b.store.add(id, p)
-		tok, err := b.st.verify(t.Context(), sealFor(t, b.st, id, p), testIssuer, testIssuer+"/mcp")
+		tok, err := b.st.verify(t.Context(), sealFor(t, b.st, id, p), testIssuer, testIssuer+"/mcp", time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -407,10 +407,10 @@ func TestNewFactsEndStreamsThatTheyNoLongerAllow(t *testing.T) {
 	b.st.SetJudge(func(_ string, id identity.Identity) bool { return len(id.Groups) == 0 })
 	left := leaves
 	left.Groups = []string{"former"}
-	if err := b.st.saveAccount(t.Context(), left); err != nil {
+	if err := b.st.saveAccount(t.Context(), left, nil); err != nil {
 		t.Fatal(err)
 	}
-	if ended[0] != nil || !errors.Is(ended[1], errStreamDenied) {
-		t.Errorf("ended %v, want only the second one, as denied", ended)
+	if ended[0] != nil || !errors.Is(ended[1], errStreamRevoked) {
+		t.Errorf("ended %v, want only the second one, with its grant", ended)
 	}
 }

@@ -210,13 +210,20 @@ func (s *Server) respond(g *storage.Grant, scopes []string, refresh string) (*to
 	}, nil
 }
 
-// stillAllowed asks the policy of now. The grant is kept: the configuration may
-// change back, and the guard refuses its tokens meanwhile.
+// stillAllowed asks the policy of now about facts that were checked lately enough.
+// The grant is kept: the configuration may change back, and the guard refuses its
+// tokens meanwhile. What the check took away, it has revoked.
 func (s *Server) stillAllowed(ctx context.Context, g *storage.Grant) *oauth.Error {
-	id := g.Identity
-	switch a, err := s.st.store.Account(ctx, g.Subject); {
+	id, refused := g.Identity, refusedToken{}
+	a, err := s.st.currentAccount(ctx, g.Subject)
+	switch {
 	case err == nil:
 		id = a.Identity
+	case errors.As(err, &refused):
+		return invalidGrant(refused.description)
+	case errors.Is(err, errUpstreamOutage):
+		s.log.Warn("token request refused, the account could not be checked for too long", "subject", g.Subject)
+		return outage()
 	case !errors.Is(err, storage.ErrNotFound):
 		return s.storeError("account", err)
 	}
@@ -225,7 +232,18 @@ func (s *Server) stillAllowed(ctx context.Context, g *storage.Grant) *oauth.Erro
 		s.log.Warn("account no longer allowed", "subject", g.Subject, "resource", g.Resource)
 		return invalidGrant("the account is not allowed to use this resource")
 	}
+	if s.forwards(g.Resource) && (a == nil || !s.st.canForward(a)) {
+		return invalidGrant(errTokenUpstream.description)
+	}
 	return nil
+}
+
+// outage is the answer where the upstream could not be asked for too long.
+func outage() *oauth.Error {
+	return &oauth.Error{
+		Code: oauth.CodeTemporarilyUnavailable, Status: http.StatusServiceUnavailable,
+		Description: "the identity provider cannot be asked at the moment, try again later",
+	}
 }
 
 func invalidGrant(why string) *oauth.Error {

@@ -35,6 +35,8 @@ var (
 	errTokenExpired  = refusedToken{"token_expired", "the access token expired"}
 	errTokenRevoked  = refusedToken{"token_revoked", "the access token was revoked"}
 	errTokenAudience = refusedToken{"token_audience", "the access token is for another resource"}
+	errTokenSignIn   = refusedToken{"sign_in_needed", "the identity provider wants another sign-in"}
+	errTokenUpstream = refusedToken{"upstream_token", "there is no usable token of the identity provider, sign in again"}
 )
 
 type refusedToken struct{ reason, description string }
@@ -43,17 +45,17 @@ func (e refusedToken) Error() string { return e.description }
 
 // verify returns the live token, a refusedToken, or the store's error. A forged
 // token ends before the store is asked (R8.3).
-func (st *State) verify(ctx context.Context, raw, issuer, resource string) (*liveToken, error) {
+func (st *State) verify(ctx context.Context, raw, issuer, resource string, now time.Time) (*liveToken, error) {
 	key, ring := hashToken(raw), st.ring.Load()
 	t, ok := st.live.tokens.Get(key)
 	if !ok || t.ring != ring || t.grant.state.Load() == grantEvicted {
 		var err error
-		if t, err = st.open(ctx, raw, ring, issuer, resource); err != nil {
+		if t, err = st.open(ctx, raw, ring, issuer, resource, now); err != nil {
 			return nil, err
 		}
 		st.live.tokens.Set(key, t)
 	}
-	if err := t.check(issuer, resource, st.now()); err != nil {
+	if err := t.check(issuer, resource, now); err != nil {
 		return nil, err
 	}
 	if t.grant.state.Load() == grantRevoked {
@@ -69,7 +71,9 @@ func hashToken(raw string) [sha256.Size]byte {
 }
 
 // open is the first sight of a token on this machine.
-func (st *State) open(ctx context.Context, raw string, ring *token.Ring, issuer, resource string) (*liveToken, error) {
+func (st *State) open(
+	ctx context.Context, raw string, ring *token.Ring, issuer, resource string, now time.Time,
+) (*liveToken, error) {
 	a, err := ring.OpenAccess(raw)
 	if err != nil {
 		return nil, errTokenForged
@@ -78,7 +82,7 @@ func (st *State) open(ctx context.Context, raw string, ring *token.Ring, issuer,
 		issuer: a.Issuer, resource: a.Resource, scope: oauth.FormatScope(a.Scopes),
 		expiresAt: a.ExpiresAt, ring: ring,
 	}
-	if err := t.check(issuer, resource, st.now()); err != nil {
+	if err := t.check(issuer, resource, now); err != nil {
 		return nil, err
 	}
 	t.grant, err = st.live.grant(ctx, a.Issuer, a.GrantID)

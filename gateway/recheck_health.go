@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gateway
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Bounds of how an upstream that fails is treated.
+const (
+	// failuresToDown is how many answers in a row that prove nothing mean that it is
+	// the upstream and not the one account.
+	failuresToDown = 3
+	firstPause     = 5 * time.Second
+	longestPause   = 2 * time.Minute
+	// longestWish bounds how long an upstream can have us wait by its own word.
+	longestWish = time.Hour
+)
+
+// backoff is the pause after n pauses before it: five seconds, doubled each time.
+func backoff(n int, most time.Duration) time.Duration {
+	return min(firstPause<<min(n, 16), most)
+}
+
+// health is what is known about an upstream as a whole. While it is down, requests
+// go on with the last decisions at once, and one probe at a time finds out whether
+// it is back.
+type health struct {
+	// down and retryAt, in nanoseconds, are all that requests look at.
+	down    atomic.Bool
+	retryAt atomic.Int64
+
+	mu       sync.Mutex
+	failures int
+	pauses   int
+	probing  bool
+	// wished is the upstream's own word about when to ask again.
+	wished time.Time
+}
+
+// mayAsk is false while asking is pointless, without a lock.
+func (h *health) mayAsk(now time.Time) bool {
+	return !h.down.Load() || now.UnixNano() >= h.retryAt.Load()
+}
+
+// begin takes the right to ask. Who got it must end it with one of answered, failed
+// or abandoned, and say there whether it was a probe.
+func (h *health) begin(now time.Time) (ok, probe bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.down.Load() {
+		return true, false
+	}
+	if h.probing || now.UnixNano() < h.retryAt.Load() {
+		return false, false
+	}
+	h.probing = true
+	return true, true
+}
+
+// answered: the upstream said something that it stands for. It reports whether it
+// was down before.
+func (h *health) answered() (recovered bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.failures, h.pauses, h.probing, h.wished = 0, 0, false, time.Time{}
+	return h.down.Swap(false)
+}
+
+// abandoned: the question was not asked to the end.
+func (h *health) abandoned(probe bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.probing = h.probing && !probe
+}
+
+// failed: the answer proved nothing. all says that it would be the same for
+// everybody. It reports whether the upstream is down from now on and was not before.
+func (h *health) failed(now time.Time, probe bool, retryAfter time.Duration, all bool) (down bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.probing = h.probing && !probe
+	h.failures++
+	if retryAfter > 0 {
+		h.wished = later(h.wished, now.Add(min(retryAfter, longestWish)))
+	}
+	was := h.down.Load()
+	if was && !probe && now.UnixNano() < h.retryAt.Load() {
+		h.pauseUntil(h.wished) // one that was under way when it went down
+		return false
+	}
+	if !was && !all && retryAfter == 0 && h.failures < failuresToDown {
+		return false
+	}
+	h.pauseUntil(later(h.wished, now.Add(backoff(h.pauses, longestPause))))
+	h.pauses++
+	h.down.Store(true)
+	return !was
+}
+
+// suspect: an answer takes long. Others do not wait as well.
+func (h *health) suspect(now time.Time) (down bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.down.Load() {
+		return false
+	}
+	h.pauseUntil(now.Add(firstPause))
+	h.down.Store(true)
+	return true
+}
+
+// askSoon ends a pause that the upstream did not ask for.
+func (h *health) askSoon(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.pauses = 0
+	h.retryAt.Store(now.UnixNano())
+	h.pauseUntil(h.wished)
+}
+
+// pauseUntil never shortens a pause. Needs mu.
+func (h *health) pauseUntil(t time.Time) {
+	h.retryAt.Store(max(h.retryAt.Load(), nanos(t)))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
