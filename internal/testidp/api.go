@@ -4,18 +4,13 @@ package testidp
 
 import (
 	"encoding/json"
-	"hash/fnv"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
-const (
-	docsURL   = "https://docs.github.com/rest"
-	rateLimit = 5000 // requests per hour and token
-)
+const docsURL = "https://docs.github.com/rest"
 
 // object is one JSON object of an answer.
 type object map[string]any
@@ -34,7 +29,8 @@ var acceptedScopes = map[string]string{
 	"read:org":   "admin:org, read:org, repo, user, write:org",
 }
 
-// api authenticates a request and answers it if it may not go on.
+// api authenticates a request and answers it if it may not go on. What it answers
+// with 200 has an entity tag, and is worth a 304 to those who have it.
 func (g *GitHub) api(needs string, serve func(call)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-GitHub-Media-Type", "github.v3; format=json")
@@ -50,6 +46,7 @@ func (g *GitHub) api(needs string, serve func(call)) http.HandlerFunc {
 		}
 		g.mu.Lock()
 		t, user := g.authenticate(bearer)
+		spent := t != nil && g.spent(user.ID)
 		if t != nil {
 			g.describeToken(w.Header(), t, needs)
 		}
@@ -57,25 +54,40 @@ func (g *GitHub) api(needs string, serve func(call)) http.HandlerFunc {
 		switch {
 		case t == nil:
 			apiError(w, http.StatusUnauthorized, "Bad credentials")
-		case !g.cfg.App && needs == "user:email" && !t.has("user:email"):
-			g.notFound(w)
-		case !g.cfg.App && needs == "read:org" && !t.has("read:org") && !t.has("user"):
-			apiError(w, http.StatusForbidden, "You need at least read:org scope or user scope to list your organizations.")
+		case spent:
+			g.describeQuota(w.Header(), user.ID, 0)
+			apiError(w, http.StatusForbidden, "API rate limit exceeded for user ID "+strconv.FormatInt(user.ID, 10)+".")
 		default:
-			serve(call{w: w, r: r, user: user})
+			g.counted(w, r, t, func(w http.ResponseWriter) { g.serveAs(call{w: w, r: r, user: user}, t, needs, serve) })
 		}
+	}
+}
+
+// serveAs answers somebody who is known, or says why not.
+func (g *GitHub) serveAs(c call, t *token, needs string, serve func(call)) {
+	switch {
+	case c.user.Suspended:
+		apiError(c.w, http.StatusForbidden, "Sorry. Your account was suspended.")
+	case !g.cfg.App && needs == "user:email" && !t.has("user:email"):
+		g.notFound(c.w)
+	case !g.cfg.App && needs == "read:org" && !t.has("read:org") && !t.has("user"):
+		apiError(c.w, http.StatusForbidden, "You need at least read:org scope or user scope to list your organizations.")
+	default:
+		serve(c)
 	}
 }
 
 // authenticate finds the token's user, as a copy. The caller holds mu.
 func (g *GitHub) authenticate(bearer string) (*token, User) {
 	i := slices.IndexFunc(g.tokens, func(t *token) bool { return t.value == bearer })
-	if i < 0 || g.users[g.tokens[i].user] == nil {
+	if i < 0 || g.users[g.tokens[i].user] == nil || g.tokens[i].ended(g.cfg.Now()) {
 		return nil, User{}
 	}
 	t := g.tokens[i]
-	t.used++
-	return &token{value: t.value, user: t.user, scopes: t.scopes, used: t.used}, *g.users[t.user].clone()
+	g.uses++
+	t.lastUse = g.uses
+	same := *t
+	return &same, *g.users[t.user].clone()
 }
 
 func (g *GitHub) describeToken(h http.Header, t *token, needs string) {
@@ -84,11 +96,6 @@ func (g *GitHub) describeToken(h http.Header, t *token, needs string) {
 		h.Set("X-Accepted-OAuth-Scopes", acceptedScopes[needs])
 		h.Set("X-OAuth-Client-Id", g.cfg.ClientID)
 	}
-	h.Set("X-RateLimit-Limit", strconv.Itoa(rateLimit))
-	h.Set("X-RateLimit-Remaining", strconv.Itoa(max(0, rateLimit-t.used)))
-	h.Set("X-RateLimit-Used", strconv.Itoa(t.used))
-	h.Set("X-RateLimit-Reset", strconv.FormatInt(g.cfg.Now().Add(time.Hour).Unix(), 10))
-	h.Set("X-RateLimit-Resource", "core")
 }
 
 // has says whether a scope is granted, itself or within a wider one.
@@ -116,11 +123,4 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // the client may be gone
-}
-
-// idOf gives organizations and teams stable numeric ids.
-func idOf(name string) int64 {
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(strings.ToLower(name)))
-	return int64(h.Sum32())
 }

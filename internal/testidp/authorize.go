@@ -91,8 +91,11 @@ func (g *GitHub) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 		mode, user = Interactive, g.sessionUser(r)
 	}
 	before := g.approved[approval{user, strings.Join(a.scopes, ",")}]
+	suspended := g.users[user] != nil && g.users[user].Suspended
 	g.mu.Unlock()
 	switch {
+	case suspended:
+		g.page(w, http.StatusForbidden, "Account suspended", "<p>Access to your account has been suspended.</p>")
 	case mode == Deny:
 		g.fail(w, r, a, "access_denied", "The user has denied your application access.")
 	case mode == Approve, user != 0 && before && a.prompt == "":

@@ -32,9 +32,16 @@ type Config struct {
 	// OmitIssuer leaves out the iss parameter (RFC 9207), as GitHub Enterprise
 	// Server does.
 	OmitIssuer bool
-	// App makes it a GitHub App: tokens begin with ghu_ and have no scopes.
-	App bool
-	// Now is the clock of codes and limits. Default time.Now.
+	// App makes it a GitHub App: tokens begin with ghu_ and have no scopes. They end
+	// after eight hours and come with a refresh token, unless KeepTokens opts out.
+	App, KeepTokens bool
+	// RateLimit is how many requests a user has per hour, with all tokens together.
+	// Default 5000.
+	RateLimit int
+	// LinkOn304 repeats the Link header in answers with 304. GitHub does not say
+	// whether it does.
+	LinkOn304 bool
+	// Now is the clock of codes, tokens and limits. Default time.Now.
 	Now func() time.Time
 }
 
@@ -53,7 +60,9 @@ type GitHub struct {
 	approved map[approval]bool
 	granted  *[]string // overrides what is granted, if not nil
 	suspend  bool
-	orgRules map[string]orgRule
+	quotas   map[int64]*quota
+	uses     int // of all tokens, to order them by last use
+	orgs     orgs
 	faults   map[string][]Fault // scripted: one per request
 	standing map[string]Fault   // until Heal
 	requests []Request
@@ -83,6 +92,9 @@ func New(cfg Config) *GitHub {
 	if cfg.PageSize <= 0 || cfg.PageSize > 100 {
 		cfg.PageSize = 100
 	}
+	if cfg.RateLimit <= 0 {
+		cfg.RateLimit = rateLimit
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -92,7 +104,8 @@ func New(cfg Config) *GitHub {
 		codes:    make(map[string]*code),
 		sessions: make(map[string]int64),
 		approved: make(map[approval]bool),
-		orgRules: make(map[string]orgRule),
+		quotas:   make(map[int64]*quota),
+		orgs:     newOrgs(),
 		faults:   make(map[string][]Fault),
 		standing: make(map[string]Fault),
 	}
@@ -113,6 +126,8 @@ func (g *GitHub) routes() *http.ServeMux {
 		mux.HandleFunc("GET "+prefix+"/user/teams", g.api("read:org", g.serveTeams))
 		mux.HandleFunc("GET "+prefix+"/user/memberships/orgs", g.api("read:org", g.serveMemberships))
 		mux.HandleFunc("GET "+prefix+"/user/memberships/orgs/{org}", g.api("read:org", g.serveMembership))
+		mux.HandleFunc("GET "+prefix+"/orgs/{org}", g.api("", g.serveOrg))
+		mux.HandleFunc("GET "+prefix+"/orgs/{org}/teams/{team}", g.api("read:org", g.serveTeam))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { g.notFound(w) })
 	return mux

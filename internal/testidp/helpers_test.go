@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -101,9 +102,13 @@ func exchange(t *testing.T, s *Server, form url.Values) map[string]string {
 	req := request(t, "POST", s.URL+"/login/oauth/access_token", form)
 	req.Header.Set("Accept", "application/json")
 	a := do(t, req)
-	var got map[string]string
-	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(a.body), &fields); err != nil {
 		t.Fatalf("status %d: %s", a.status, a.body)
+	}
+	got := make(map[string]string, len(fields))
+	for name, value := range fields {
+		got[name] = fmt.Sprint(value)
 	}
 	return got
 }

@@ -20,11 +20,15 @@ type User struct {
 	// Password is what the interactive sign-in page asks for. Empty: anything.
 	Password string
 	Emails   []Email
+	// Suspended accounts keep their tokens, which are refused with 403.
+	Suspended bool
 	// Orgs are organizations with an active membership.
 	Orgs []string
 	// Pending are organizations with an invitation that was not accepted.
 	Pending []string
-	// Teams are "org/slug".
+	// Billing are organizations whose bills the user sees to without being in them.
+	Billing []string
+	// Teams are "org/slug" of the teams the user was put into, not of those above.
 	Teams []string
 }
 
@@ -33,18 +37,6 @@ type Email struct {
 	Address           string
 	Primary, Verified bool
 }
-
-// orgRule is why an organization does not show up although the user is in it.
-type orgRule int
-
-const (
-	orgOpen orgRule = iota
-	// orgRestricted has OAuth app access restrictions and did not approve this
-	// app.
-	orgRestricted
-	// orgSAML wants a SAML sign-in first.
-	orgSAML
-)
 
 // AddUser adds a user, or replaces the one with this id. It panics on a mistake
 // in the test: no id, no login, or the login of somebody else.
@@ -101,19 +93,6 @@ func (g *GitHub) SignIn(id int64) {
 	g.current = id
 }
 
-// RestrictOrg makes an organization keep this app out: it is left out of lists.
-func (g *GitHub) RestrictOrg(org string) { g.setOrgRule(org, orgRestricted) }
-
-// RequireSAML makes an organization ask for a SAML sign-in: it is left out of
-// lists, and the X-GitHub-SSO header says so.
-func (g *GitHub) RequireSAML(org string) { g.setOrgRule(org, orgSAML) }
-
-func (g *GitHub) setOrgRule(org string, rule orgRule) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.orgRules[strings.ToLower(org)] = rule
-}
-
 // byLogin finds a user as GitHub does, ignoring case. The caller holds mu.
 func (g *GitHub) byLogin(login string) *User {
 	for _, u := range g.users {
@@ -128,6 +107,7 @@ func (u User) clone() *User {
 	u.Emails = slices.Clone(u.Emails)
 	u.Orgs = slices.Clone(u.Orgs)
 	u.Pending = slices.Clone(u.Pending)
+	u.Billing = slices.Clone(u.Billing)
 	u.Teams = slices.Clone(u.Teams)
 	return &u
 }
