@@ -27,7 +27,7 @@ import (
 // last acknowledgement put it, or one whole step further.
 
 const (
-	crashKills   = 25
+	crashKills   = 100
 	crashWriters = 8
 	crashRotates = 5 // rotations of every grant
 )
@@ -44,7 +44,7 @@ func crashSteps(s *Store, id string, now time.Time) []func(context.Context) erro
 		},
 		func(ctx context.Context) error {
 			g := storagetest.NewGrant(issuer, id, now)
-			g.ClientID = id
+			g.ClientID, g.Subject = id, id
 			return s.CreateGrant(ctx, g)
 		},
 		func(ctx context.Context) error {
@@ -60,10 +60,12 @@ func crashSteps(s *Store, id string, now time.Time) []func(context.Context) erro
 			return err
 		})
 	}
-	return append(steps, crashBrowserSteps(s, id, now)...)
+	steps = append(steps, crashBrowserSteps(s, id, now)...)
+	steps = append(steps, crashOwnerSteps(s, id, now)...)
+	return append(steps, func(ctx context.Context) error { return crashEnd(ctx, s, id) })
 }
 
-// crashBrowserSteps are what follows in the browser, and the end of it all.
+// crashBrowserSteps are what follows in the browser.
 func crashBrowserSteps(s *Store, id string, now time.Time) []func(context.Context) error {
 	return []func(context.Context) error{
 		func(ctx context.Context) error {
@@ -80,8 +82,34 @@ func crashBrowserSteps(s *Store, id string, now time.Time) []func(context.Contex
 		},
 		func(ctx context.Context) error { return s.DeleteSession(ctx, issuer, sha256.Sum256([]byte(id))) },
 		func(ctx context.Context) error { return s.DeleteConsents(ctx, issuer, id) },
-		func(ctx context.Context) error { return crashEnd(ctx, s, id) },
 	}
+}
+
+// crashOwnerSteps are about the account, about a signing key, and about all sessions
+// of the user.
+func crashOwnerSteps(s *Store, id string, now time.Time) []func(context.Context) error {
+	return []func(context.Context) error{
+		func(ctx context.Context) error { return s.SaveAccount(ctx, storagetest.NewAccount(id, now)) },
+		func(ctx context.Context) error {
+			a := storagetest.NewAccount(id, now)
+			a.Revision, a.Token = 1, "renewed"
+			return s.ReplaceAccount(ctx, a)
+		},
+		func(ctx context.Context) error { return s.CreateKey(ctx, storagetest.NewKey(id, id, now)) },
+		func(ctx context.Context) error {
+			k := storagetest.NewKey(id, id, now)
+			k.Private = "sealed anew"
+			return s.ReplaceKey(ctx, k)
+		},
+		func(ctx context.Context) error { return s.CreateSession(ctx, secondSession(id, now)) },
+		func(ctx context.Context) error { return s.DeleteSessions(ctx, id) },
+	}
+}
+
+func secondSession(id string, now time.Time) *storage.Session {
+	session := storagetest.NewSession(issuer, id+" second", now)
+	session.Subject = id
+	return session
 }
 
 // crashEnd ends a grant, for some sign-ins by deleting their client.
@@ -111,7 +139,13 @@ const (
 	stepUsed     = stepRotated + 4
 	stepSignOut  = stepRotated + 5
 	stepAskAgain = stepRotated + 6
-	stepRevoked  = stepRotated + 7
+	stepAccount  = stepRotated + 7
+	stepRenewed  = stepRotated + 8
+	stepKey      = stepRotated + 9
+	stepResealed = stepRotated + 10
+	stepSecond   = stepRotated + 11
+	stepOut      = stepRotated + 12
+	stepRevoked  = stepRotated + 13
 )
 
 // stays says whether the grant of a sign-in is left alone at the end.
@@ -175,7 +209,7 @@ func TestKilledProcessLosesNothingAcknowledged(t *testing.T) {
 	acked := map[string]int{}                              // the last step, by id
 	kills := crashKills
 	if testing.Short() {
-		kills = 5
+		kills = 10
 	}
 	for round := range kills {
 		fresh := killedRun(t, path, time.Duration(5+rnd.Intn(200))*time.Millisecond)
@@ -294,6 +328,38 @@ func checkSignIn(t *testing.T, s *Store, now time.Time, id string, last int) {
 		checkFamily(t, s, g, r)
 	}
 	checkBrowser(t, s, now, id, last, expect)
+	checkOwner(t, s, now, id, last, expect)
+}
+
+// checkOwner is the part of checkSignIn about account, key and what is listed for
+// the user.
+func checkOwner(t *testing.T, s *Store, now time.Time, id string, last int, expect func(string, bool, func(int) bool)) {
+	t.Helper()
+	ctx := t.Context()
+	a, err := s.Account(ctx, "github:"+id)
+	if err != nil && !errors.Is(err, storage.ErrNotFound) {
+		t.Errorf("%s after step %d: %v", id, last, err)
+	}
+	expect("account is there", err == nil, func(step int) bool { return step >= stepAccount })
+	if err == nil {
+		expect("account is renewed", a.Revision == 2 && a.Token == "renewed", func(step int) bool { return step >= stepRenewed })
+		expect("account is as it was saved", a.Revision == 1 && a.Token != "renewed", func(step int) bool { return step < stepRenewed })
+	}
+	keys, err := s.Keys(ctx, id)
+	if err != nil {
+		t.Errorf("%s after step %d: %v", id, last, err)
+	}
+	expect("key is there", len(keys) == 1, func(step int) bool { return step >= stepKey })
+	if len(keys) == 1 {
+		expect("key is sealed anew", keys[0].Private == "sealed anew", func(step int) bool { return step >= stepResealed })
+	}
+	_, err = s.Session(ctx, issuer, secondSession(id, now).ID)
+	expect("second session is there", err == nil, func(step int) bool { return step == stepSecond })
+	_, grantErr := s.Grant(ctx, issuer, id)
+	list, err := s.GrantsOf(ctx, id)
+	if err != nil || len(list) == 1 != (grantErr == nil) {
+		t.Errorf("%s after step %d: %d grants are listed (%v), looking for it: %v", id, last, len(list), err, grantErr)
+	}
 }
 
 // checkBrowser is the part of checkSignIn about session, consent and used id.

@@ -127,6 +127,7 @@ func checkFile(t testing.TB, s *Store) {
 		checkTable(t, tx, sessions)
 		checkTable(t, tx, consents)
 		checkTable(t, tx, usedIDs)
+		checkTable(t, tx, signingKeys)
 		return nil
 	})
 	if err != nil {

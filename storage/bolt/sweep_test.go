@@ -226,7 +226,7 @@ func TestBackgroundSweep(t *testing.T) {
 		for _, step := range []struct {
 			after time.Duration
 			want  int
-		}{{55 * time.Second, 5 * (3 + 2 + 3)}, {10 * time.Second, 5 * (3 + 2)}, {10 * time.Minute, 5 * 3}, {24 * time.Hour, 0}} {
+		}{{55 * time.Second, 5 * (3 + 2 + 4)}, {10 * time.Second, 5 * (3 + 2)}, {10 * time.Minute, 5 * 3}, {24 * time.Hour, 0}} {
 			time.Sleep(step.after)
 			synctest.Wait()
 			if got := count(t, s); got != step.want {

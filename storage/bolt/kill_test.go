@@ -117,6 +117,31 @@ func wantKilled(t *testing.T, name, path string, after time.Duration) {
 	}
 }
 
+// An import that is killed leaves an empty file or one that is refused.
+func TestImportKilledAnyTime(t *testing.T) {
+	t.Parallel()
+	refused := 0
+	for range 6 {
+		path := tempPath(t)
+		wantKilled(t, "import", path, 20*time.Millisecond+time.Duration(rand.Int63n(int64(700*time.Millisecond)))) //nolint:gosec // when to kill
+		s, err := Open(path, Options{SweepInterval: -1, LockTimeout: 10 * time.Second})
+		if errors.Is(err, ErrDamaged) {
+			refused++
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := count(t, s); n != 0 {
+			t.Errorf("%d records of half an import are served", n)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Logf("%d of 6 were refused", refused)
+}
+
 // There is no room for the copy. The file is as it was and usable at once.
 func TestCompactOnAFullDisk(t *testing.T) {
 	t.Parallel()
