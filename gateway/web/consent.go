@@ -52,6 +52,9 @@ type Consent struct {
 	// Upstreams are the ways to sign in, at least one. Of several the user chooses
 	// one; the first is preselected. The choice is the field "upstream".
 	Upstreams []Upstream
+	// ForwardsToken warns that the server behind us receives the user's own token,
+	// one entry for each upstream through which it would. Empty: it receives none.
+	ForwardsToken []ForwardedToken
 	// SignedIn is who is signed in in this browser, or nil. Going on as they are is
 	// then a further choice, StaySignedIn, and the preselected one.
 	SignedIn *Account
@@ -74,6 +77,15 @@ type Account struct {
 	// Name is what they recognise themselves by, Upstream the label of where they
 	// signed in. Both are mandatory.
 	Name, Upstream string
+}
+
+// ForwardedToken is a token that leaves the gateway.
+type ForwardedToken struct {
+	// Upstream is the label of the upstream whose token it is: "GitHub".
+	Upstream string
+	// Scopes are what the token is good for. Empty where nobody knows: the page
+	// then says that it may be anything.
+	Scopes []string
 }
 
 // Upstream is one way to sign in.
@@ -118,6 +130,11 @@ func (c *Consent) check() error {
 		return errors.New("consent page: only a website can be remembered")
 	case c.MayRemember && c.SignOutURL == "":
 		return errors.New("consent page: nothing says how to be asked again")
+	}
+	for _, f := range c.ForwardsToken {
+		if f.Upstream == "" {
+			return errors.New("consent page: nothing says whose token the server receives")
+		}
 	}
 	for _, u := range c.Upstreams {
 		if u.Name == "" || u.Label == "" || u.Name == StaySignedIn {

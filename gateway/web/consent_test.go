@@ -3,10 +3,12 @@
 package web_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/html"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/gateway/web"
 )
@@ -178,6 +180,31 @@ func TestConsentTells(t *testing.T) {
 			[]string{"another account"},
 		},
 		{
+			"server that receives the token", forwarding(), "claude.ai",
+			[]string{
+				"This server will also receive your GitHub access token.", "the server can act at GitHub in your name, as far as these permissions go:",
+				"read and change all your repositories, private ones too repo", "the organisations and teams you belong to read:org",
+				"Go on only if you trust whoever runs this server with that.",
+			},
+			[]string{"as far as the token allows", "from where you sign in"},
+		},
+		{
+			"server that receives a token nobody knows the scopes of",
+			change(forwarding(), func(c *web.Consent) { c.ForwardsToken[0].Scopes = nil }), "claude.ai",
+			[]string{"your GitHub access token.", "in your name, as far as the token allows."}, nil,
+		},
+		{
+			"server that receives the token of whichever upstream", forwardingSeveral(), "cursor://anysphere.cursor-mcp",
+			[]string{
+				"your access token from where you sign in.", "GitHub: the organisations and teams you belong to read:org, read and change all",
+				"Example Corp: as far as the token allows",
+			},
+			[]string{"your GitHub access token"},
+		},
+		{
+			"server that receives no token", claude(), "claude.ai", nil, []string{"will also receive", "access token"},
+		},
+		{
 			// A kind this page does not know gets the warning, not the benefit of the doubt.
 			"unknown kind of redirect URI",
 			change(claude(), func(c *web.Consent) { c.RedirectKind = "" }), "https://claude.ai",
@@ -290,4 +317,19 @@ func FuzzConsent(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What the server receives is said before the buttons, and looks like a warning.
+func TestForwardedTokenIsAWarning(t *testing.T) {
+	t.Parallel()
+	for _, c := range []*web.Consent{forwarding(), forwardingSeveral()} {
+		doc := parse(t, write(t, consent(c)).Body.String())
+		boxes := slices.DeleteFunc(doc.class("warning"), func(n *html.Node) bool { return !strings.Contains(textOf(n), "access token") })
+		if len(boxes) != 1 {
+			t.Fatalf("%d warnings about the token", len(boxes))
+		}
+		if text := doc.text(); strings.Index(text, "access token") > strings.Index(text, "Deny") {
+			t.Error("the warning comes after the decision")
+		}
+	}
 }

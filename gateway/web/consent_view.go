@@ -28,6 +28,10 @@ type consentView struct {
 	Upstreams   []upstreamView
 	// SignIn is the only upstream, nil when there is a choice.
 	SignIn *upstreamView
+	// Token is the only token that the server receives, nil if there are several to
+	// choose from, which are Tokens then.
+	Token  *tokenView
+	Tokens []tokenView
 	// Account is who is signed in, nil for nobody.
 	Account *accountView
 	// Undo is where not being asked again is undone, nil if it is not offered.
@@ -36,6 +40,12 @@ type consentView struct {
 
 // accountView is the choice to go on as who is signed in.
 type accountView struct{ Value, Name, Upstream string }
+
+// tokenView is a token that leaves the gateway.
+type tokenView struct {
+	Upstream string
+	Scopes   []term
+}
 
 type upstreamView struct {
 	Name, Label string
@@ -60,6 +70,12 @@ func newConsentView(c *Consent) *consentView {
 		v.Upstreams = append(v.Upstreams, upstreamView{
 			Name: u.Name, Label: readable(u.Label), Scopes: terms(u.Scopes), First: i == 0,
 		})
+	}
+	for _, f := range c.ForwardsToken {
+		v.Tokens = append(v.Tokens, tokenView{Upstream: readable(f.Upstream), Scopes: terms(f.Scopes)})
+	}
+	if len(v.Tokens) == 1 {
+		v.Token, v.Tokens = &v.Tokens[0], nil
 	}
 	if c.MayRemember {
 		v.Undo = breakable(strings.TrimPrefix(ascii(c.SignOutURL), "https://"))

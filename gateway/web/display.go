@@ -12,6 +12,8 @@ import (
 const (
 	// maxName bounds a name on a page, in characters. RFC 7591 has no bound.
 	maxName = 120
+	// maxText bounds a sentence of somebody else's, in characters.
+	maxText = 500
 	// maxMarks bounds the combining marks on one character, so that a name cannot
 	// be drawn over the lines around it. Real scripts need three or four.
 	maxMarks = 4
@@ -22,7 +24,12 @@ const (
 // what follows become U+FFFD, and what is too long is cut with an ellipsis. The
 // template escapes it and isolates it in a bdi element; that is not enough by
 // itself, because a stray U+2069 ends the isolation early.
-func readable(s string) string {
+func readable(s string) string { return readableWithin(s, maxName) }
+
+// readableText is readable for a sentence.
+func readableText(s string) string { return readableWithin(s, maxText) }
+
+func readableWithin(s string, most int) string {
 	var b strings.Builder
 	length, marks := 0, 0
 	for _, r := range strings.Join(strings.Fields(s), " ") {
@@ -33,7 +40,7 @@ func readable(s string) string {
 		} else {
 			marks = 0
 		}
-		if length++; length > maxName {
+		if length++; length > most {
 			return strings.TrimSpace(b.String()) + "…"
 		}
 		if deceptive(r) {

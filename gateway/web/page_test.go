@@ -79,7 +79,7 @@ func TestEveryPageIsInert(t *testing.T) {
 	elements := strings.Fields(`html head meta title style body main h1 h2 form input section p bdi wbr strong code span
 		details summary div ul li fieldset legend label button a footer dl dt dd`)
 	attributes := strings.Fields(`lang dir charset name content class id method action type value checked required
-		autocomplete autocapitalize autocorrect spellcheck for href role
+		autocomplete autocapitalize autocorrect spellcheck for href rel target role
 		aria-labelledby aria-describedby aria-invalid`)
 	for _, s := range samples() {
 		t.Run(s.name, func(t *testing.T) {
@@ -159,6 +159,7 @@ func TestFailureIsAPlain500(t *testing.T) {
 		"no upstream":              broken(func(c *web.Consent) { c.Upstreams = nil }),
 		"upstream unnamed":         broken(func(c *web.Consent) { c.Upstreams = []web.Upstream{{Label: "x"}} }),
 		"upstream unlabelled":      broken(func(c *web.Consent) { c.Upstreams = []web.Upstream{{Name: "x"}} }),
+		"token of nobody":          broken(func(c *web.Consent) { c.ForwardsToken = []web.ForwardedToken{{}} }),
 		"account without name":     broken(func(c *web.Consent) { c.SignedIn = &web.Account{Upstream: "GitHub"} }),
 		"account of nowhere":       broken(func(c *web.Consent) { c.SignedIn = &web.Account{Name: "octocat"} }),
 		"ambiguous upstream":       broken(func(c *web.Consent) { c.Upstreams = []web.Upstream{{Name: web.StaySignedIn, Label: "x"}} }),

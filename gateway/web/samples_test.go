@@ -71,6 +71,22 @@ func returningAtSeveral() *web.Consent {
 	return c
 }
 
+// forwarding is a server that gets the user's token.
+func forwarding() *web.Consent {
+	c := claude()
+	c.ResourceName = "Repository tools"
+	c.Upstreams = []web.Upstream{{Name: "github", Label: "GitHub", Scopes: []string{"read:org", "repo"}}}
+	c.ForwardsToken = []web.ForwardedToken{{Upstream: "GitHub", Scopes: []string{"read:org", "repo"}}}
+	return c
+}
+
+// forwardingSeveral is one that gets it from wherever the user signs in.
+func forwardingSeveral() *web.Consent {
+	c := cursor()
+	c.ForwardsToken = []web.ForwardedToken{{Upstream: "GitHub", Scopes: []string{"read:org", "repo"}}, {Upstream: "Example Corp"}}
+	return c
+}
+
 // bare has every optional field empty.
 func bare() *web.Consent {
 	return &web.Consent{
@@ -91,6 +107,7 @@ func hostile() *web.Consent {
 	c.ResourceName = "Wetter für Straßenbahnhaltestellenüberdachungsbeauftragtenvertretung </title><script>alert(3)</script>"
 	c.Scopes = []string{"mcp", `"onfocus=alert(4)`, strings.Repeat("scope", 60)}
 	c.SignedIn = &web.Account{Name: c.ClientName, Upstream: strings.Repeat("Upstream", 30) + "\u202e"}
+	c.ForwardsToken = []web.ForwardedToken{{Upstream: c.SignedIn.Upstream, Scopes: c.Scopes}}
 	c.MayRemember, c.SignOutURL = true, "https://"+strings.Repeat("mcp.", 40)+"example.com/signout"
 	return c
 }
@@ -151,6 +168,21 @@ func declined() *web.Problem {
 	}
 }
 
+// notAllowed is somebody who could be, if they did something elsewhere first.
+func notAllowed() *web.Problem {
+	return &web.Problem{
+		Status: http.StatusForbidden, Title: "You do not have access",
+		Text: "You are signed in as octocat, and this account is not on the list of those who may use this MCP server.",
+		Hint: "Ask whoever runs the server to add you, or sign in with another account.",
+		Hints: []web.Hint{
+			{"The organization acme wants you to sign in there first.", "https://github.com/orgs/acme/sso?return_to=%2Fa&x=1"},
+			{"The organization initech has not approved this application. Ask one of its owners.", ""},
+		},
+		Reason: "not_allowed", Flow: "9f2c61d07ab3",
+		Back: &web.Link{Href: "https://claude.ai/api/mcp/auth_callback?error=access_denied", Text: "Return to claude.ai"},
+	}
+}
+
 // samples are all pages in all their shapes.
 func samples() []sample {
 	return []sample{
@@ -159,6 +191,8 @@ func samples() []sample {
 		{"consent-cursor", consent(cursor())},
 		{"consent-returning", consent(returning())},
 		{"consent-returning-at-several", consent(returningAtSeveral())},
+		{"consent-forwarding", consent(forwarding())},
+		{"consent-forwarding-several", consent(forwardingSeveral())},
 		{"consent-bare", consent(bare())},
 		{"consent-hostile", consent(hostile())},
 		{"signin", signIn(http.StatusOK, firstSignIn())},
@@ -172,6 +206,7 @@ func samples() []sample {
 		{"signout-nobody", signOut(&web.SignOut{Site: "https://mcp.example.com"})},
 		{"problem-unknown-client", problem(unknownClient())},
 		{"problem-declined", problem(declined())},
+		{"problem-not-allowed", problem(notAllowed())},
 		{"problem-bare", problem(&web.Problem{Status: http.StatusNotFound, Title: "Not found"})},
 	}
 }

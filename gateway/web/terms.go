@@ -19,6 +19,22 @@ var meanings = map[string]string{
 	"read:user":  "your profile",
 	"user:email": "your e-mail addresses",
 	"read:org":   "the organisations and teams you belong to",
+
+	// What only a server asks for that is to receive the token.
+	"user":            "read and change your profile",
+	"repo":            "read and change all your repositories, private ones too",
+	"public_repo":     "read and change your public repositories",
+	"delete_repo":     "delete your repositories",
+	"workflow":        "change the workflows that run in your repositories",
+	"gist":            "create and change your gists",
+	"notifications":   "read your notifications and mark them as read",
+	"project":         "read and change your projects",
+	"read:project":    "your projects",
+	"read:packages":   "your packages",
+	"write:packages":  "publish packages in your name",
+	"write:org":       "change your organisations and their members",
+	"admin:org":       "manage your organisations and everybody in them",
+	"admin:repo_hook": "manage the webhooks of your repositories",
 }
 
 func terms(scopes []string) []term {
