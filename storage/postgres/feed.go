@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"context"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+)
+
+// announce queues changes for the feed and the call that wakes who waits for them.
+// It comes last in a transaction: from here to the commit everybody else who has
+// something to announce waits.
+func (w *tx) announce(kind storage.ChangeKind, ids ...string) {
+	raw := make([][]byte, len(ids))
+	for i, id := range ids {
+		raw[i] = []byte(id)
+	}
+	if len(raw) == 0 {
+		return
+	}
+	w.change(w.store.sql.feedAppend, string(kind), raw, w.store.moment())
+	w.queue.Queue("SELECT pg_notify($1, '')", w.store.sql.channel)
+}
+
+// Head implements storage.Feed.
+func (s *Store) Head(ctx context.Context) (position uint64, err error) {
+	err = once(ctx, s, "read head of feed", true, func(conn *pgx.Conn) error {
+		var head int64
+		err := conn.QueryRow(ctx, s.sql.feedHead).Scan(&head)
+		position = uint64(head)
+		return err
+	})
+	return position, err
+}
+
+// Changes implements storage.Feed.
+func (s *Store) Changes(ctx context.Context, after uint64, limit int) (changes []storage.Change, position uint64, err error) {
+	if after > math.MaxInt64 {
+		return nil, 0, storage.ErrMissed
+	}
+	err = once(ctx, s, "read feed", true, func(conn *pgx.Conn) error {
+		changes, position = nil, after
+		rows, err := conn.Query(ctx, s.sql.feedChanges, int64(after), max(limit, 1))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var (
+				head, trimmed int64
+				at            *int64
+				kind          *string
+				id            []byte
+			)
+			if err := rows.Scan(&head, &trimmed, &at, &kind, &id); err != nil {
+				return err
+			}
+			// Beyond the head: the database was restored to an earlier state.
+			if int64(after) < trimmed || int64(after) > head {
+				return storage.ErrMissed
+			}
+			if at != nil {
+				changes = append(changes, storage.Change{Kind: storage.ChangeKind(*kind), ID: string(id)})
+				position = uint64(*at)
+			}
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return changes, position, nil
+}
+
+// Wait implements storage.Feed. Where notifications do not come, behind a pooler
+// that works per transaction for example, it returns at its limit.
+func (s *Store) Wait(ctx context.Context, after uint64, limit time.Duration) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	woken := s.listener.next()
+	// Only now, so that no change falls between the look and the wait.
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if head, err := s.Head(ctx); err == nil && head != after {
+		return
+	}
+	select {
+	case <-woken:
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-s.life.Done():
+	}
+}
+
+// trimFeed drops changes that are older than they have to be kept, and remembers
+// up to where.
+func (s *Store) trimFeed(ctx context.Context) (int, error) {
+	return write(ctx, s, "trim feed", func(w *tx) (int, error) {
+		var dropped, last int64
+		w.read(s.sql.feedTrim, []any{s.moment(), sweepStep, storage.FeedRetention}, func(rows pgx.Rows) error {
+			return rows.Scan(&dropped, &last)
+		})
+		if err := w.flush(); err != nil {
+			return 0, err
+		}
+		if dropped > 0 {
+			w.change(s.sql.feedTrimmed, last)
+		}
+		return int(dropped), nil
+	})
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"iter"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+)
+
+// importStep is how many records one COPY stores.
+const importStep = 500
+
+// Import implements storage.Archive. It is one transaction, so nothing of an
+// import that failed is ever seen; gateways that write meanwhile wait.
+func (s *Store) Import(ctx context.Context, entries iter.Seq2[storage.Entry, error]) error {
+	const verb = "import"
+	conn, err := s.acquire(ctx)
+	if err != nil {
+		return explain(ctx, verb, err)
+	}
+	defer conn.Release()
+	tx, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: pgx.ReadWrite})
+	if err != nil {
+		return explain(ctx, verb, err)
+	}
+	fromCaller := error(nil)
+	err = s.importIn(ctx, tx, entries, &fromCaller)
+	if err == nil && fromCaller == nil {
+		err = tx.Commit(ctx)
+		return explain(ctx, verb, err)
+	}
+	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
+	defer cancel()
+	_ = tx.Rollback(undo) // or the server does, when the connection closes
+	if fromCaller != nil {
+		return fmt.Errorf("%s: %w", verb, fromCaller)
+	}
+	return explain(ctx, verb, err)
+}
+
+func (s *Store) importIn(ctx context.Context, tx pgx.Tx, entries iter.Seq2[storage.Entry, error], fromCaller *error) error {
+	if err := s.lockEmpty(ctx, tx); err != nil {
+		return err
+	}
+	in := newImporter(tx, s.sql)
+	for entry, err := range entries {
+		if err != nil {
+			*fromCaller = err
+			return nil
+		}
+		if err := in.add(ctx, entry); err != nil {
+			return err
+		}
+	}
+	for kind := range in.waiting {
+		if err := in.store(ctx, kind); err != nil {
+			return err
+		}
+	}
+	var unused int64
+	if err := tx.QueryRow(ctx, s.sql.countUnused).Scan(&unused); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, s.sql.counterSet, unusedClients, unused)
+	return err
+}
+
+// lockEmpty keeps everybody from writing, and refuses a store with any record in
+// it, expired or not.
+func (s *Store) lockEmpty(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, s.sql.lockAll); err != nil {
+		return err
+	}
+	var anything bool
+	if err := tx.QueryRow(ctx, s.sql.anything).Scan(&anything); err != nil {
+		return err
+	}
+	if anything {
+		return storage.ErrNotEmpty
+	}
+	return nil
+}
+
+// importer collects records of each kind until there are enough for a COPY.
+type importer struct {
+	tx      pgx.Tx
+	sql     *statements
+	chests  map[storage.Kind]chest
+	waiting map[storage.Kind][][]any
+}
+
+func newImporter(tx pgx.Tx, sql *statements) *importer {
+	in := &importer{tx: tx, sql: sql, chests: map[storage.Kind]chest{}, waiting: map[storage.Kind][][]any{}}
+	for _, c := range chests() {
+		in.chests[c.kind] = c
+	}
+	return in
+}
+
+func (in *importer) add(ctx context.Context, entry storage.Entry) error {
+	c, known := in.chests[entry.Kind]
+	if !known {
+		return fmt.Errorf("%w: of a kind this version does not know", storage.ErrFormat)
+	}
+	values, err := c.values(entry.Data)
+	if err != nil {
+		return err
+	}
+	in.waiting[entry.Kind] = append(in.waiting[entry.Kind], values)
+	if len(in.waiting[entry.Kind]) < importStep {
+		return nil
+	}
+	return in.store(ctx, entry.Kind)
+}
+
+func (in *importer) store(ctx context.Context, kind storage.Kind) error {
+	c := in.chests[kind]
+	_, err := in.tx.CopyFrom(ctx, in.sql.tables[c.name].copyTo, c.columns, pgx.CopyFromRows(in.waiting[kind]))
+	in.waiting[kind] = nil
+	return err
+}
