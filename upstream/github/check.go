@@ -37,12 +37,19 @@ func (g *GitHub) Check(ctx context.Context, last identity.Identity, tok *upstrea
 	case tok == nil || !isHeaderSafe(tok.Access):
 		return identity.Identity{}, upstream.Refuse(upstream.ReasonSignInNeeded, "github: no token is kept for this user")
 	}
+	if reset, spent := g.spent.has(last.ID, g.now()); spent {
+		return identity.Identity{}, upstream.Refuse(upstream.ReasonUnavailable,
+			"github: this user has no quota left until %s", reset.UTC().Format(time.RFC3339))
+	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	c := &check{g: g, session: g.newSession(tok.Access), last: last, token: tok, save: save}
 	c.session.cached = true
 	id, err := c.run(ctx)
 	if err != nil {
+		if e := answered(err); e != nil && !e.reset.IsZero() {
+			g.spent.add(last.ID, e.reset, g.now())
+		}
 		return identity.Identity{}, c.refusal(err)
 	}
 	return id, nil

@@ -48,7 +48,8 @@ type GitHub struct {
 	logger *slog.Logger
 	now    func() time.Time
 
-	cache    *cache             // of answers to checks
+	cache    *cache // of answers to checks
+	spent    spenders
 	renewing singleflight.Group // by hash of the refresh token
 }
 

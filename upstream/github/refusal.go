@@ -18,8 +18,9 @@ type answerError struct {
 	path   string
 	status int
 	kind   answerKind
-	sso    ssoHeader
-	text   string // for the log
+	// reset is when the user's own quota starts again, if that is what was used up.
+	reset time.Time
+	text  string // for the log
 }
 
 func (e *answerError) Error() string { return "github: " + e.path + " answered with " + e.text }
@@ -45,15 +46,16 @@ const (
 // statusRefusal says what an API answer other than 200 means. A 404 on the
 // user's own lists proves nothing, and neither does a limit.
 func statusRefusal(path string, resp *http.Response, body []byte, now time.Time) *upstream.Refusal {
-	e := &answerError{
-		path: path, status: resp.StatusCode, kind: kindOf(resp, body),
-		sso: parseSSO(resp.Header.Get("X-GitHub-SSO")), text: describe(resp),
-	}
+	e := &answerError{path: path, status: resp.StatusCode, kind: kindOf(resp, body), text: describe(resp)}
 	r := &upstream.Refusal{Reason: upstream.ReasonUnavailable, Err: e}
 	switch e.kind {
 	case saysNothing:
 		r.RetryAfter = retryAfter(resp.Header, now)
 	case saysLimited:
+		var own bool
+		if e.reset, own = quotaReset(resp.Header, now); own {
+			break // RetryAfter is about everybody
+		}
 		if r.RetryAfter = retryAfter(resp.Header, now); r.RetryAfter == 0 {
 			r.RetryAfter = unknownWait
 		}
