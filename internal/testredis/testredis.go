@@ -15,6 +15,7 @@ package testredis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -140,7 +141,7 @@ func (s *Server) ready() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for {
-		err := s.client.Ping(ctx).Err()
+		err := s.ping(ctx)
 		if err == nil {
 			break
 		}
@@ -153,6 +154,19 @@ func (s *Server) ready() error {
 		}
 	}
 	return s.settle(ctx)
+}
+
+// ping dials by itself first, for the driver writes of every failure to standard error.
+func (s *Server) ping(ctx context.Context) error {
+	network := "tcp"
+	if s.opts.unix {
+		network = "unix"
+	}
+	c, err := (&net.Dialer{}).DialContext(ctx, network, s.addr)
+	if err != nil {
+		return err
+	}
+	return errors.Join(c.Close(), s.client.Ping(ctx).Err())
 }
 
 // Addr is host:port, or the path of the socket.

@@ -4,13 +4,9 @@ package redis
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
-	"time"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 )
@@ -90,74 +86,4 @@ func parseChanges(reply []string, after uint64) ([]storage.Change, uint64, error
 		changes = append(changes, storage.Change{Kind: storage.ChangeKind(reply[1]), ID: id})
 	}
 	return changes, next, nil
-}
-
-// Waiting is one blocking read, so it needs no subscription and sees every change that a
-// reader does not have yet, also those from before it began.
-const (
-	// waitStep is the longest single read. One goes on to its end when its caller has
-	// given up: a connection cannot be called back.
-	waitStep = 5 * time.Second
-	// waitPause is between reads that fail.
-	waitPause = 250 * time.Millisecond
-)
-
-// Wait implements storage.Feed. While the server cannot be reached it lasts until limit.
-func (s *Store) Wait(ctx context.Context, after uint64, limit time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	defer context.AfterFunc(s.stopped, cancel)()
-	for ctx.Err() == nil {
-		deadline, _ := ctx.Deadline()
-		block := min(time.Until(deadline), waitStep)
-		if block < time.Millisecond {
-			return
-		}
-		switch seen, err := s.await(ctx, after, block); {
-		case seen:
-			return
-		case err != nil:
-			sleep(ctx, waitPause)
-		}
-	}
-}
-
-// await blocks until there is an entry after the position, the time is up or ctx is done.
-func (s *Store) await(ctx context.Context, after uint64, block time.Duration) (bool, error) {
-	type result struct {
-		seen bool
-		err  error
-	}
-	done := make(chan result, 1)
-	s.mu.RLock()
-	if s.closed {
-		s.mu.RUnlock()
-		return false, storage.ErrClosed
-	}
-	s.background.Go(func() {
-		// Of the store, for the driver must not take a context that is done for a
-		// connection that is broken.
-		err := s.client.XRead(s.stopped, &redis.XReadArgs{Streams: []string{s.named("feed"), entryID(after)}, Count: 1, Block: block}).Err()
-		if errors.Is(err, redis.Nil) {
-			done <- result{}
-			return
-		}
-		done <- result{err == nil, err}
-	})
-	s.mu.RUnlock()
-	select {
-	case <-ctx.Done():
-		return false, ctx.Err()
-	case r := <-done:
-		return r.seen, r.err
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

@@ -19,24 +19,11 @@ import (
 func (s *Store) prepare(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithTimeout(ctx, o.StartTimeout)
 	defer cancel()
-	var info map[string]string
-	for {
-		var err error
-		if info, err = s.info(ctx); err == nil {
-			break
-		}
-		if !starting(err) || ctx.Err() != nil {
-			return advise(err)
-		}
-		sleep(ctx, startPause)
+	info, err := s.enter(ctx)
+	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("no answer within %s: %w", o.StartTimeout, advise(err))
 		}
-	}
-	if err := checkVersion(info); err != nil {
-		return err
-	}
-	if err := s.occupy(ctx); err != nil {
 		return advise(err)
 	}
 	for _, w := range audit(info, s.settings(ctx), o) {
@@ -46,6 +33,39 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 }
 
 const startPause = 200 * time.Millisecond
+
+// enter tries until the server is what is needed, refuses for good, or the time is up. The
+// error is the last one that was not just the end of the time.
+func (s *Store) enter(ctx context.Context) (map[string]string, error) {
+	var reason error
+	for {
+		info, err := s.tryToEnter(ctx)
+		if err == nil {
+			return info, nil
+		}
+		if reason == nil || !errors.Is(err, context.DeadlineExceeded) {
+			reason = err
+		}
+		if !starting(err) || ctx.Err() != nil {
+			return nil, reason
+		}
+		sleep(ctx, startPause)
+		if ctx.Err() != nil {
+			return nil, reason
+		}
+	}
+}
+
+func (s *Store) tryToEnter(ctx context.Context) (map[string]string, error) {
+	info, err := s.info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkVersion(info); err != nil {
+		return nil, err
+	}
+	return info, s.occupy(ctx)
+}
 
 // starting reports whether an error may go away when a server has started.
 func starting(err error) bool {
@@ -139,6 +159,10 @@ func (s *Store) occupy(ctx context.Context) error {
 	}
 	reply, err := s.call(ctx, scriptOpen, args...)
 	if err != nil {
+		if text := err.Error(); strings.Contains(text, "NOPERM") || strings.Contains(text, "can't run this command") ||
+			strings.Contains(text, "can't access") {
+			return fmt.Errorf("%w: %w", ErrRights, err)
+		}
 		return err
 	}
 	switch rest := reply[1:]; reply[0] {

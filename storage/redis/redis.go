@@ -97,6 +97,8 @@ type Store struct {
 	log       *slog.Logger
 	maxUnused int
 
+	watch watch
+
 	mu     sync.RWMutex
 	closed bool
 	// calls are verbs under way, background is what runs between them.

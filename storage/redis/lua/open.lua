@@ -24,7 +24,7 @@ if found == 'none' or not redis.call('HGET', meta, 'format') then
 end
 
 local key = base .. 'probe'
-redis.call('DEL', key)
+redis.pcall('DEL', key)
 local reply = { 'denied' }
 local function try(...)
   local answer = redis.pcall(...)
