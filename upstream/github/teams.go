@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
@@ -28,31 +29,30 @@ func (s *session) teams(ctx context.Context) (groups []string, sso ssoHeader, cu
 	if err != nil {
 		return nil, ssoHeader{}, false, err
 	}
-	climb := &climb{session: s, known: make(map[int64]team), above: make(map[int64]team)}
-	if err := climb.all(ctx, direct); err != nil {
+	c := newClimb(func(t team) (team, error) { return s.team(ctx, t) })
+	if err := c.all(direct); err != nil {
 		return nil, ssoHeader{}, false, err
 	}
-	for _, t := range climb.known {
-		groups = append(groups, t.group())
-	}
-	for _, t := range climb.above {
-		groups = append(groups, t.group())
-	}
-	return groups, sso, climb.cut, nil
+	return c.groups(), sso, c.cut, nil
 }
 
 // climb goes up from teams to those above them.
 type climb struct {
-	session *session
+	// lookup gets a team with its parent.
+	lookup func(team) (team, error)
 	// known are teams whose parent is known, above those of which only the name is.
 	known, above map[int64]team
 	lookups      int
 	cut          bool
 }
 
+func newClimb(lookup func(team) (team, error)) *climb {
+	return &climb{lookup: lookup, known: make(map[int64]team), above: make(map[int64]team)}
+}
+
 // all goes up level by level, in an order that depends on the teams only: what
 // is left out at the bound has to be the same every time.
-func (c *climb) all(ctx context.Context, level []team) error {
+func (c *climb) all(level []team) error {
 	for len(level) > 0 {
 		for _, t := range level {
 			c.known[t.id] = t
@@ -66,7 +66,7 @@ func (c *climb) all(ctx context.Context, level []team) error {
 			}
 		}
 		var err error
-		if level, err = c.next(ctx); err != nil {
+		if level, err = c.next(); err != nil {
 			return err
 		}
 	}
@@ -75,19 +75,15 @@ func (c *climb) all(ctx context.Context, level []team) error {
 
 // next looks up what is above the teams found so far. A team that was known
 // before never comes again, so that even a circle ends.
-func (c *climb) next(ctx context.Context) ([]team, error) {
-	open := make([]team, 0, len(c.above))
-	for _, t := range c.above {
-		open = append(open, t)
-	}
-	slices.SortFunc(open, func(a, b team) int { return cmp.Compare(a.id, b.id) })
+func (c *climb) next() ([]team, error) {
+	open := slices.SortedFunc(maps.Values(c.above), func(a, b team) int { return cmp.Compare(a.id, b.id) })
 	var found []team
 	for _, t := range open {
 		if c.lookups++; c.lookups > maxAncestors {
 			c.cut = true
 			return nil, nil
 		}
-		full, err := c.lookup(ctx, t)
+		full, err := c.lookup(t)
 		switch {
 		case errors.Is(err, errHidden):
 			c.cut = true
@@ -102,12 +98,22 @@ func (c *climb) next(ctx context.Context) ([]team, error) {
 	return found, nil
 }
 
+func (c *climb) groups() []string {
+	var groups []string
+	for _, teams := range []map[int64]team{c.known, c.above} {
+		for _, t := range teams {
+			groups = append(groups, t.group())
+		}
+	}
+	return groups
+}
+
 var errHidden = errors.New("team is not shown, or not the one that was asked for")
 
-// lookup asks for one team. That it is not shown, or that another one has its
+// team asks for one team. That it is not shown, or that another one has its
 // name by now, proves nothing about those above it.
-func (c *climb) lookup(ctx context.Context, t team) (team, error) {
-	a, err := fetch(ctx, c.session, c.session.endpoint("orgs", t.org, "teams", t.slug), decodeTeam, false)
+func (s *session) team(ctx context.Context, t team) (team, error) {
+	a, err := fetch(ctx, s, s.endpoint("orgs", t.org, "teams", t.slug), decodeTeam, false)
 	if isGone(err) || hasKind(err, saysForbidden) {
 		return team{}, errHidden
 	}
