@@ -12,7 +12,7 @@ import (
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 )
 
-// importStep is how many records one COPY stores.
+// importStep is how many records are sent at once.
 const importStep = 500
 
 // Import implements storage.Archive. It is one transaction, so nothing of an
@@ -57,10 +57,8 @@ func (s *Store) importIn(ctx context.Context, tx pgx.Tx, entries iter.Seq2[stora
 			return err
 		}
 	}
-	for kind := range in.waiting {
-		if err := in.store(ctx, kind); err != nil {
-			return err
-		}
+	if err := in.send(ctx); err != nil {
+		return err
 	}
 	var unused int64
 	if err := tx.QueryRow(ctx, s.sql.countUnused).Scan(&unused); err != nil {
@@ -86,16 +84,17 @@ func (s *Store) lockEmpty(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// importer collects records of each kind until there are enough for a COPY.
+// importer collects records until there are enough to send. Where one comes twice
+// the later one counts.
 type importer struct {
-	tx      pgx.Tx
-	sql     *statements
-	chests  map[storage.Kind]chest
-	waiting map[storage.Kind][][]any
+	tx     pgx.Tx
+	sql    *statements
+	chests map[storage.Kind]chest
+	queue  *pgx.Batch
 }
 
 func newImporter(tx pgx.Tx, sql *statements) *importer {
-	in := &importer{tx: tx, sql: sql, chests: map[storage.Kind]chest{}, waiting: map[storage.Kind][][]any{}}
+	in := &importer{tx: tx, sql: sql, chests: map[storage.Kind]chest{}, queue: &pgx.Batch{}}
 	for _, c := range chests() {
 		in.chests[c.kind] = c
 	}
@@ -111,16 +110,15 @@ func (in *importer) add(ctx context.Context, entry storage.Entry) error {
 	if err != nil {
 		return err
 	}
-	in.waiting[entry.Kind] = append(in.waiting[entry.Kind], values)
-	if len(in.waiting[entry.Kind]) < importStep {
+	in.queue.Queue(in.sql.tables[c.name].put, values...)
+	if in.queue.Len() < importStep {
 		return nil
 	}
-	return in.store(ctx, entry.Kind)
+	return in.send(ctx)
 }
 
-func (in *importer) store(ctx context.Context, kind storage.Kind) error {
-	c := in.chests[kind]
-	_, err := in.tx.CopyFrom(ctx, in.sql.tables[c.name].copyTo, c.columns, pgx.CopyFromRows(in.waiting[kind]))
-	in.waiting[kind] = nil
-	return err
+func (in *importer) send(ctx context.Context) error {
+	batch := in.queue
+	in.queue = &pgx.Batch{}
+	return in.tx.SendBatch(ctx, batch).Close()
 }

@@ -42,7 +42,7 @@ type tableSQL struct {
 	take   string // $1 key
 	sweep  string // $1 now, $2 at most
 	export string
-	copyTo pgx.Identifier
+	put    string // the columns
 }
 
 func newStatements(schema string) *statements {
@@ -76,7 +76,8 @@ func (l layout) statements(schema string) tableSQL {
 		delete: "DELETE FROM " + table + " WHERE key = $1",
 		take:   "DELETE FROM " + table + " WHERE key = $1 RETURNING data, clock_timestamp()",
 		export: "SELECT data FROM " + table,
-		copyTo: pgx.Identifier{schema, l.name},
+		put: fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s) ON CONFLICT (key) DO UPDATE SET %s", table, names,
+			marks(1, len(l.columns)), l.assign(excluded)),
 	}
 	if !l.ends() {
 		return s
@@ -85,7 +86,7 @@ func (l layout) statements(schema string) tableSQL {
 	// looked at, so of two who find the key free one does not.
 	s.create = fmt.Sprintf("INSERT INTO %s AS old (%s) VALUES (%s) ON CONFLICT (key) DO UPDATE SET %s"+
 		" WHERE old.expires_at <= coalesce($1::timestamptz, clock_timestamp())",
-		table, names, marks(2, len(l.columns)), l.assign(func(_ int, name string) string { return "EXCLUDED." + name }))
+		table, names, marks(2, len(l.columns)), l.assign(excluded))
 	s.sweep = deleteSome(table, "expires_at <= coalesce($1::timestamptz, now())", "expires_at")
 	return s
 }
@@ -100,6 +101,8 @@ func (l layout) assign(value func(i int, name string) string) string {
 	}
 	return strings.Join(set, ", ")
 }
+
+func excluded(_ int, name string) string { return "EXCLUDED." + name }
 
 // deleteSome deletes the first $2 rows that meet a condition and that nobody else
 // has locked. The array is made once; a subquery with IN might run several times.
