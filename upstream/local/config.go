@@ -31,7 +31,10 @@ type Config struct {
 	// Name is the configured name of the upstream. Default "local".
 	Name  string
 	Users []User
-	// Now is the clock of the throttle. Default time.Now.
+	// Throttle is to outlive this configuration. Default: one of its own, which
+	// forgets with it.
+	Throttle *Throttle
+	// Now is the clock of the default throttle. Default time.Now.
 	Now func() time.Time
 }
 

@@ -3,16 +3,14 @@
 // Package local signs in users that the operator lists in the configuration,
 // for home use and a first try. Passwords are bcrypt hashes.
 //
-// Guessing is slowed per account and source, and per source. An account as such
-// is never locked: whoever can be refused because of somebody else's attempts
-// can be locked out by anybody. What protects the machine itself is that only
-// so many hashes are computed at a time.
+// Guessing is slowed, see Throttle. An account as such is never locked: whoever can
+// be refused because of somebody else's attempts can be locked out by anybody. What
+// protects the machine itself is that only so many hashes are computed at a time.
 package local
 
 import (
 	"context"
 	"slices"
-	"time"
 
 	"golang.org/x/crypto/bcrypt"
 
@@ -24,13 +22,10 @@ var _ upstream.PasswordChecker = (*Local)(nil)
 
 // Local is a fixed list of users. It is safe for concurrent use.
 type Local struct {
-	name    string
-	users   map[string]account
-	maxCost int
-
-	now      func() time.Time
-	attempts *attempts
-	slots    *slots
+	name     string
+	users    map[string]account
+	maxCost  int
+	throttle *Throttle
 	// compare is bcrypt.CompareHashAndPassword; tests count its work.
 	compare func(hash, password []byte) error
 }
@@ -41,23 +36,28 @@ type account struct {
 	identity identity.Identity
 }
 
+// facts is the identity, for the caller to do with as they like.
+func (a account) facts() identity.Identity {
+	id := a.identity
+	id.Groups = slices.Clone(id.Groups)
+	return id
+}
+
 // New checks the list, reporting all mistakes together.
 func New(cfg Config) (*Local, error) {
 	s, err := cfg.settle()
 	if err != nil {
 		return nil, err
 	}
-	now := cfg.Now
-	if now == nil {
-		now = time.Now
+	throttle := cfg.Throttle
+	if throttle == nil {
+		throttle = NewThrottle(cfg.Now)
 	}
 	return &Local{
 		name:     s.name,
 		users:    s.users,
 		maxCost:  s.maxCost,
-		now:      now,
-		attempts: newAttempts(),
-		slots:    newSlots(),
+		throttle: throttle,
 		compare:  bcrypt.CompareHashAndPassword,
 	}, nil
 }
@@ -68,35 +68,34 @@ func (l *Local) Name() string { return l.name }
 // Kind implements upstream.Upstream.
 func (l *Local) Kind() string { return identity.KindLocal }
 
-// Label implements upstream.Upstream: "Password", or "Password (name)" where
-// the list has a name of its own.
+// Label implements upstream.Upstream: "a password", or "a password (name)" where
+// the list has a name of its own. It stands behind "with" on buttons and pages.
 func (l *Local) Label() string {
 	if l.name == identity.KindLocal {
-		return "Password"
+		return "a password"
 	}
-	return "Password (" + l.name + ")"
+	return "a password (" + l.name + ")"
 }
 
 // Authenticate implements upstream.PasswordChecker. Names are compared exactly.
 // Throttled attempts are refused before any hashing, whether or not the
 // password is right.
 func (l *Local) Authenticate(ctx context.Context, name, password, from string) (identity.Identity, error) {
-	attempt, ok := l.attempts.begin(name, from, l.now())
-	if !ok {
-		return identity.Identity{}, upstream.Refuse(upstream.ReasonThrottled, "too many attempts from one address")
-	}
-	if err := l.slots.acquire(ctx); err != nil {
-		l.attempts.undo(attempt, l.now())
+	attempt, err := l.throttle.begin(name, from)
+	if err != nil {
 		return identity.Identity{}, err
 	}
-	defer l.slots.release()
+	release, err := l.throttle.slots.acquire(ctx, attempt.stranger)
+	if err != nil {
+		l.throttle.undo(attempt)
+		return identity.Identity{}, err
+	}
+	defer release()
 	user, ok := l.check(name, password)
 	if !ok {
 		// Which of the two it was is nobody's business, the log's included.
 		return identity.Identity{}, upstream.Refuse(upstream.ReasonWrongPassword, "unknown name or wrong password")
 	}
-	l.attempts.succeed(attempt, l.now())
-	id := user.identity
-	id.Groups = slices.Clone(id.Groups)
-	return id, nil
+	l.throttle.succeed(attempt)
+	return user.facts(), nil
 }

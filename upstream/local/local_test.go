@@ -167,10 +167,10 @@ func TestIdentity(t *testing.T) {
 		"default": {"", bob(t), identity.Identity{
 			Upstream: "local", Kind: "local", ID: "bob", Login: "bob",
 			Email: "bob@home.example", EmailVerified: true, Groups: []string{"Family"},
-		}, "local:bob", "Password"},
+		}, "local:bob", "a password"},
 		"named": {"home", User{Name: "eve", Hash: hashOf(t, "correct horse")}, identity.Identity{
 			Upstream: "home", Kind: "local", ID: "eve", Login: "eve",
-		}, "local:home:eve", "Password (home)"},
+		}, "local:home:eve", "a password (home)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -308,12 +308,12 @@ func TestAttackDifferentRefusals(t *testing.T) {
 func TestRequestThatWasGivenUp(t *testing.T) {
 	t.Parallel()
 	l, w := counting(t, Config{Users: []User{bob(t)}})
-	for range cap(l.slots.free) {
-		l.slots.free <- struct{}{}
+	for range cap(l.throttle.slots.free) {
+		l.throttle.slots.free <- struct{}{}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for range accountBurst + 1 { // giving up is no failed attempt
+	for range pairBurst + 1 { // giving up is no failed attempt
 		_, err := l.Authenticate(ctx, "bob", right, "192.0.2.1")
 		wantRefusal(t, err, upstream.ReasonUnavailable)
 		if !errors.Is(err, context.Canceled) {

@@ -41,6 +41,9 @@ func (t *table) take(k key, now time.Time) bool {
 	return true
 }
 
+// has reports whether take would succeed.
+func (t *table) has(k key, now time.Time) bool { return t.bucket(k, now).tokens >= 1 }
+
 func (t *table) giveBack(k key, now time.Time) {
 	b := t.bucket(k, now)
 	b.tokens = min(t.burst, b.tokens+1)
