@@ -51,8 +51,13 @@ func connect(t *testing.T, cfg Config, srv *testidp.Server) *GitHub {
 func visit(t *testing.T, authURL string) url.Values {
 	t.Helper()
 	// Not the default transport: servers of other tests close its connections.
+	return visitWith(t, authURL, &http.Transport{DisableKeepAlives: true})
+}
+
+func visitWith(t *testing.T, authURL string, transport http.RoundTripper) url.Values {
+	t.Helper()
 	browser := http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true},
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := browser.Get(authURL)
