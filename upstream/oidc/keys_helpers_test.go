@@ -80,3 +80,5 @@ func hashOf(k testKey, access string) string {
 	d.Write([]byte(access))
 	return base64.RawURLEncoding.EncodeToString(d.Sum(nil)[:h.Size()/2])
 }
+
+func marshal(c claims) ([]byte, error) { return json.Marshal(c) }
