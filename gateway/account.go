@@ -28,7 +28,11 @@ func (st *State) saveAccount(ctx context.Context, id identity.Identity, tok *ups
 		return fmt.Errorf("read account: %w", err)
 	default:
 		a.Revision = old.Revision + 1
-		if err := st.revokeDenied(ctx, nil, old.Identity, id); err != nil {
+		denied, err := st.deniedGrants(ctx, nil, old.Identity, id)
+		if err == nil {
+			err = st.revokeGrants(ctx, denied)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -77,6 +81,13 @@ func (st *State) currentAccount(ctx context.Context, subject string) (*storage.A
 	}
 	st.count(EventUpstreamOutage)
 	return nil, errUpstreamOutage
+}
+
+// outdated is for a grant without an account: what it says of the person is as old as
+// itself, and nothing can be learnt.
+func (st *State) outdated(g *storage.Grant) bool {
+	rules := st.recheck.Load()
+	return rules.checkerOf(g.Identity) != nil && age(nanos(g.CreatedAt), st.now()) >= rules.outage
 }
 
 func (st *State) isFresh(rules *recheckRules, a *storage.Account) bool {

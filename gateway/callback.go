@@ -199,7 +199,7 @@ func (s *Server) notAllowed(w http.ResponseWriter, r *http.Request, flow string,
 	s.showProblem(w, r, problem{
 		status: http.StatusForbidden, reason: "not_allowed", flow: flow, title: "You do not have access",
 		text: "You are signed in as " + orElse(id.Login, id.ID) + ", and this account is not on the list of those who may use this MCP server.",
-		hint: "Ask whoever runs the server to add you, or sign in with another account.",
+		hint: "Ask whoever runs the server to add you, or sign in with another account.", hints: in.Hints,
 		back: backLink(a.RedirectURI, s.errorResponse(a.RedirectURI, a.State, oauth.CodeAccessDenied, "the account is not allowed")),
 	})
 }

@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/caddy-mcp/caddy-mcp-oauth/gateway/web"
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 	"github.com/caddy-mcp/caddy-mcp-oauth/token"
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
@@ -178,6 +180,21 @@ func (st *State) canForward(a *storage.Account) bool {
 func (s *Server) forwards(resource string) bool {
 	g := s.byResource[resource]
 	return g != nil && g.cfg.ForwardUpstreamToken
+}
+
+// forwardedTokens is what the consent page says about it: whose tokens the backend of
+// a resource would get, and what they are good for.
+func (s *Server) forwardedTokens(resource string) []web.ForwardedToken {
+	if !s.forwards(resource) {
+		return nil
+	}
+	var list []web.ForwardedToken
+	for _, up := range s.cfg.Upstreams {
+		if rd, ok := up.(upstream.Redirector); ok { // the others have no tokens
+			list = append(list, web.ForwardedToken{Upstream: up.Label(), Scopes: slices.Clone(rd.Scopes())})
+		}
+	}
+	return list
 }
 
 // hasToken reports whether a sign-in brought what the resource needs.

@@ -9,6 +9,7 @@ import (
 	"github.com/caddy-mcp/caddy-mcp-oauth/gateway/web"
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
 	"github.com/caddy-mcp/caddy-mcp-oauth/token"
+	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
 )
 
 // problem is a refusal shown to a person: what happened, what to do, and a reason
@@ -18,8 +19,10 @@ type problem struct {
 	reason      string
 	title, text string
 	hint        string
-	flow        string
-	back        *web.Link
+	// hints are what the upstream said that can be done.
+	hints []upstream.Hint
+	flow  string
+	back  *web.Link
 	// cause is for the log only.
 	cause error
 }
@@ -103,9 +106,13 @@ func (s *Server) showProblem(w http.ResponseWriter, r *http.Request, p problem) 
 		attrs = append(attrs, slog.String("cause", p.cause.Error()))
 	}
 	s.log.LogAttrs(r.Context(), level, "sign-in refused", attrs...)
-	err := web.WriteProblem(w, &web.Problem{
+	page := &web.Problem{
 		Status: p.status, Title: p.title, Text: p.text, Hint: p.hint, Reason: p.reason, Flow: p.flow, Back: p.back,
-	})
+	}
+	for _, h := range p.hints {
+		page.Hints = append(page.Hints, web.Hint{Text: h.Text, Href: h.URL})
+	}
+	err := web.WriteProblem(w, page)
 	if err != nil {
 		s.log.Error("page could not be written", "error", err)
 	}

@@ -70,7 +70,7 @@ func (st *State) attend(ctx context.Context, e *errand) error {
 	}
 	v := &visit{st: st, rules: rules, up: up, started: now, account: a, token: st.openToken(a)}
 	if e.want&wantCheck != 0 && up.checker != nil && rules.interval > 0 && st.due(rules, a, now) {
-		if err := v.check(ctx); err != nil {
+		if err := v.check(ctx); errors.Is(err, errOvertaken) || errors.Is(err, errRevoked) {
 			return err
 		}
 	}

@@ -23,31 +23,63 @@ func (v *visit) learn(ctx context.Context, fresh identity.Identity) error {
 	}
 	ctx, cancel := finish(ctx)
 	defer cancel()
-	if err := st.revokeDenied(ctx, v.rules.allowed, v.account.Identity, fresh); err != nil {
+	switch newer, err := v.revokeDenied(ctx, fresh); {
+	case err != nil:
 		// Known to be out, and the store does not take it: at least nothing more is
 		// let through here.
 		st.live.updateAccount(v.account.Subject, &fresh)
 		st.rejudgeSubject(v.account.Subject)
 		return st.storeBroke(ctx, v.account.Subject, err)
+	case newer:
+		return nil
 	}
 	for range maxOvertaken {
 		next := *v.account
 		next.Identity, next.CheckedAt, next.Token = fresh, v.started, st.keptToken(v.rules, v.account)
 		err := st.replaceAccount(ctx, &next)
 		if !errors.Is(err, storage.ErrChanged) {
+			next.Revision++
+			v.account = &next
 			return v.storeDone(ctx, err)
 		}
 		newer, err := st.store.Account(ctx, v.account.Subject)
 		if err != nil {
 			return v.storeDone(ctx, err)
 		}
-		if !newer.CheckedAt.Before(v.started) && !newer.CheckedAt.After(st.now().Add(clockSkew)) {
-			st.showAccount(newer) // somebody else asked at the same time, or signed in
+		v.account = newer
+		if v.isNewer(newer) {
+			st.showAccount(newer)
 			return nil
 		}
-		v.account = newer // only its token is another one
+		// Only its token is another one.
 	}
 	return nil
+}
+
+// isNewer reports whether a record holds what was learnt after our question: somebody
+// signed in, or another gateway asked at the same time.
+func (v *visit) isNewer(a *storage.Account) bool {
+	return !a.CheckedAt.Before(v.started) && !a.CheckedAt.After(v.st.now().Add(clockSkew))
+}
+
+// revokeDenied ends what the answer takes away. It is true if the answer is not the
+// newest. The grants are listed before that is looked at, so that those of a sign-in
+// that comes meanwhile are not among them.
+func (v *visit) revokeDenied(ctx context.Context, fresh identity.Identity) (newer bool, err error) {
+	st := v.st
+	denied, err := st.deniedGrants(ctx, v.rules.allowed, v.account.Identity, fresh)
+	if err != nil || len(denied) == 0 {
+		return false, err
+	}
+	now, err := st.store.Account(ctx, v.account.Subject)
+	if err != nil {
+		return false, fmt.Errorf("read account: %w", err)
+	}
+	if v.isNewer(now) {
+		st.showAccount(now)
+		return true, nil
+	}
+	return false, st.revokeGrants(ctx, denied)
 }
 
 func (v *visit) storeDone(ctx context.Context, err error) error {
@@ -68,35 +100,36 @@ func (st *State) replaceAccount(ctx context.Context, a *storage.Account) error {
 	return nil
 }
 
-// revokeDenied ends the grants that the old facts of a person allowed and the new
-// ones do not: the provider took something away. Where the rules changed instead,
-// neither is allowed, and the grant is kept for when they change back.
-func (st *State) revokeDenied(ctx context.Context, allowed func(string, identity.Identity) bool, old, fresh identity.Identity) error {
-	if allowed == nil {
-		j := st.judge.Load()
-		if j == nil {
-			return nil
-		}
+// deniedGrants are the grants that the old facts of a person allowed and the new ones
+// do not: the provider took something away. Where the rules changed instead, neither
+// is allowed, and the grant is kept for when they change back. allowed may be nil for
+// the judge of now.
+func (st *State) deniedGrants(
+	ctx context.Context, allowed func(string, identity.Identity) bool, old, fresh identity.Identity,
+) ([]*storage.Grant, error) {
+	if j := st.judge.Load(); allowed == nil && j != nil {
 		allowed = j.allowed
 	}
-	if sameFacts(old, fresh) {
-		return nil
+	if allowed == nil || sameFacts(old, fresh) {
+		return nil, nil
 	}
 	grants, err := st.store.GrantsOf(ctx, fresh.Subject())
 	if err != nil {
-		return fmt.Errorf("list grants: %w", err)
+		return nil, fmt.Errorf("list grants: %w", err)
 	}
-	n := 0
-	for _, g := range grants {
-		if !allowed(g.Resource, old) || allowed(g.Resource, fresh) {
-			continue
-		}
+	return slices.DeleteFunc(grants, func(g *storage.Grant) bool {
+		return !allowed(g.Resource, old) || allowed(g.Resource, fresh)
+	}), nil
+}
+
+// revokeGrants ends what the provider took away.
+func (st *State) revokeGrants(ctx context.Context, denied []*storage.Grant) error {
+	for _, g := range denied {
 		if err := st.revokeOf(ctx, g, "no_longer_allowed"); err != nil {
 			return err
 		}
-		n++
 	}
-	if n > 0 {
+	if len(denied) > 0 {
 		st.count(EventUpstreamDenied)
 	}
 	return nil
@@ -151,7 +184,7 @@ func (v *visit) revokeAll(ctx context.Context) error {
 	st.count(EventUpstreamDenied)
 	st.log.Warn("account revoked at the provider, all its access ended", "subject", subject,
 		"upstream", v.up.Name(), "grants", len(grants))
-	return errNothingProved
+	return errRevoked
 }
 
 // renewalTime is how long another gateway may take from renewing a token, which

@@ -216,6 +216,9 @@ func (s *Server) respond(g *storage.Grant, scopes []string, refresh string) (*to
 func (s *Server) stillAllowed(ctx context.Context, g *storage.Grant) *oauth.Error {
 	id, refused := g.Identity, refusedToken{}
 	a, err := s.st.currentAccount(ctx, g.Subject)
+	if errors.Is(err, storage.ErrNotFound) && s.st.outdated(g) {
+		err = errTokenSignIn
+	}
 	switch {
 	case err == nil:
 		id = a.Identity
