@@ -13,10 +13,14 @@ import (
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 )
 
-// Bounds of one transaction of an import.
+// An import has two phases. First come the records alone, in whatever order the
+// archive has them: a page for each, as keys are hashes. Then all lists are made,
+// each in its own order, so that a page is written for many entries. Bounds of one
+// transaction of either:
 const (
-	importBatch      = 10_000
-	importBatchBytes = 16 << 20
+	importBatch      = 2000
+	importBatchBytes = 8 << 20
+	importLists      = 50_000 // records of one kind
 )
 
 // keyImporting marks a file with an import that has not come to its end. Open
@@ -47,6 +51,9 @@ func (s *Store) Import(ctx context.Context, entries iter.Seq2[storage.Entry, err
 	if err := in.flush(); err != nil {
 		return err
 	}
+	if err := in.lists(); err != nil {
+		return err
+	}
 	return in.step(endImport)
 }
 
@@ -63,6 +70,11 @@ func beginImport(w *writeTx) error {
 
 func endImport(w *writeTx) error {
 	w.changed = true
+	for _, k := range kinds {
+		if err := k.recount(w.tx); err != nil {
+			return err
+		}
+	}
 	return w.tx.Bucket(bucketMeta).Delete(keyImporting)
 }
 
@@ -112,4 +124,36 @@ func (in *importer) flush() error {
 		}
 		return nil
 	})
+}
+
+// lists makes the lists of all records.
+func (in *importer) lists() error {
+	for _, k := range kinds {
+		for after, more := []byte{}, true; more; {
+			var last []byte
+			err := in.step(func(w *writeTx) (err error) {
+				last, err = k.list(w, after)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			after, more = last, last != nil
+		}
+	}
+	return nil
+}
+
+// restore stores a record of an archive in exactly this form, in place of an
+// earlier one of the same archive. One that is past its end is left out.
+func (t table[R]) restore(w *writeTx, rec *R, raw []byte) error {
+	if t.expired(rec, w.now) {
+		return nil
+	}
+	w.changed = true
+	k := t.key(rec)
+	if err := w.tx.Bucket(t.bucket).Put(k[:], raw); err != nil {
+		return fmt.Errorf("%s: %w", t.bucket, err)
+	}
+	return nil
 }

@@ -71,7 +71,24 @@ func (x index[R]) count(tx *bbolt.Tx, delta int) error {
 	if !x.counted {
 		return nil
 	}
-	n := uint64(x.size(tx) + delta)
+	return x.setSize(tx, x.size(tx)+delta)
+}
+
+// recount sets the number of entries by a walk.
+func (x index[R]) recount(tx *bbolt.Tx) error {
+	if !x.counted {
+		return nil
+	}
+	n := 0
+	cursor := tx.Bucket(x.bucket).Cursor()
+	for entry, _ := cursor.First(); entry != nil; entry, _ = cursor.Next() {
+		n++
+	}
+	return x.setSize(tx, n)
+}
+
+func (x index[R]) setSize(tx *bbolt.Tx, size int) error {
+	n := uint64(size)
 	if err := tx.Bucket(bucketMeta).Put(x.bucket, binary.BigEndian.AppendUint64(nil, n)); err != nil {
 		return fmt.Errorf("count %q: %w", x.bucket, err)
 	}

@@ -19,8 +19,13 @@ type kind struct {
 	// it cannot be read.
 	ended func(tx *bbolt.Tx, name []byte, s *Store) (bool, error)
 	// parse reads a record and returns how to store exactly these bytes, which the
-	// caller leaves alone from then on.
+	// caller leaves alone from then on. What was stored so is in no list yet.
 	parse func(data []byte) (func(*writeTx) error, error)
+	// list lists some of the records after a name and returns the last of them, nil
+	// where there were none.
+	list func(w *writeTx, after []byte) (last []byte, err error)
+	// recount sets the counters of its indexes.
+	recount func(*bbolt.Tx) error
 }
 
 // kinds are all tables, in the order in which they are exported: who is named by
@@ -61,24 +66,7 @@ func kindOf[R storage.Record](name storage.Kind, t table[R]) kind {
 			}
 			return func(w *writeTx) error { return t.restore(w, rec, data) }, nil
 		},
+		list:    t.listSome,
+		recount: t.recount,
 	}
-}
-
-// restore stores a record of an archive in exactly this form, in place of an
-// earlier one of the same archive. One that is past its end is left out.
-func (t table[R]) restore(w *writeTx, rec *R, raw []byte) error {
-	if t.expired(rec, w.now) {
-		return nil
-	}
-	k := t.key(rec)
-	old, _, err := t.load(w.tx, k)
-	if err != nil {
-		return err
-	}
-	if old != nil {
-		if err := t.unlist(w, k, old); err != nil {
-			return err
-		}
-	}
-	return t.put(w, k, rec, raw)
 }
