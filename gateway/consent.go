@@ -64,7 +64,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, c *client, 
 		RedirectScheme: strings.ToLower(scheme), RedirectHost: oauth.RedirectHost(req.Request.RedirectURI),
 		RedirectURI: req.Request.RedirectURI, RedirectKind: kind.String(),
 		ResourceName: g.cfg.Name, ResourceURL: g.resource, Scopes: req.Request.Scopes,
-		Upstreams: s.upstreamChoices(), SignedIn: account, MayRemember: mayRemember(req.Request.RedirectURI),
+		Upstreams: s.choicesAt(g), SignedIn: account, MayRemember: mayRemember(req.Request.RedirectURI),
 		SignOutURL: s.cfg.Issuer + pathSignOut,
 	})
 	if err != nil {
@@ -193,6 +193,10 @@ func (s *Server) beginSignIn(w http.ResponseWriter, r *http.Request, req *consen
 	if up == nil {
 		bad := badRequestPage(oauth.NewError(oauth.CodeInvalidRequest, "no such way to sign in"))
 		s.showProblem(w, r, bad.withFlow(req.Flow))
+		return
+	}
+	if g := s.byResource[req.Request.Resource]; g == nil || !s.leadsTo(g, up) {
+		s.showProblem(w, r, problemUpstream(up.Label()).withFlow(req.Flow))
 		return
 	}
 	if !s.mayAuthorize(w, r) {

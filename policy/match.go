@@ -9,6 +9,11 @@ import (
 	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
 )
 
+// about says whether a bound rule is about the people of an upstream at all.
+func (r Rule) about(upstream, kind string) bool {
+	return (r.Upstream == upstream || r.Upstream == "" && r.Type == TypeAny) && slices.Contains(kindsOf[r.Type], kind)
+}
+
 // matches compares a rule's value with an identity that is already known to
 // come from the rule's upstream. An unknown type matches nobody.
 func (r Rule) matches(id identity.Identity) bool {

@@ -80,9 +80,19 @@ func (p *Policy) Allows(id identity.Identity) bool {
 		return false
 	}
 	return slices.ContainsFunc(p.rules, func(r Rule) bool {
-		about := r.Upstream == id.Upstream || r.Upstream == "" && r.Type == TypeAny
-		return about && slices.Contains(kindsOf[r.Type], id.Kind) && r.matches(id)
+		return r.about(id.Upstream, id.Kind) && r.matches(id)
 	})
+}
+
+// Reachable says whether signing in through an upstream can lead to being allowed:
+// whether there is a rule that somebody there could match. It is about what to
+// offer; who is allowed is for Allows to say.
+func (p *Policy) Reachable(upstream string) bool {
+	if p == nil {
+		return false
+	}
+	kind, configured := p.kinds[upstream]
+	return configured && slices.ContainsFunc(p.rules, func(r Rule) bool { return r.about(upstream, kind) })
 }
 
 // Needs is what the rules about one upstream need looked up there.

@@ -12,14 +12,19 @@ import (
 const (
 	// TypeAny admits everybody who can sign in.
 	TypeAny = "any"
-	// TypeUser is a GitHub login. Logins can be renamed and taken over by
-	// somebody else; TypeID cannot.
+	// TypeUser is whoever has this GitHub login now. A login that its owner gave up,
+	// by renaming or deleting the account, can be registered by anybody, who is then
+	// allowed. Write TypeID for a person.
 	TypeUser = "user"
-	// TypeID is a GitHub numeric user id.
+	// TypeID is a GitHub account, by its number. GitHub gives no number twice: who
+	// takes over the login of an account gets nothing that was allowed by its id, and
+	// the account keeps it under any login.
 	TypeID = "id"
-	// TypeOrg is membership of a GitHub organization.
+	// TypeOrg is membership of the GitHub organization that has this name now. An
+	// organization that is renamed leaves its name to anybody, as a user does.
 	TypeOrg = "org"
-	// TypeTeam is membership of a GitHub team, written org/team-slug.
+	// TypeTeam is membership of a GitHub team, written org/team-slug. It is about the
+	// names of now as well, and the slug follows the team's name.
 	TypeTeam = "team"
 	// TypeEmail is a verified primary e-mail address.
 	TypeEmail = "email"
