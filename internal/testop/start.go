@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 
 	"github.com/zitadel/oidc/v3/pkg/op"
 	"golang.org/x/text/language"
@@ -46,6 +47,28 @@ type Provider struct {
 // Start serves a provider until the test ends. Edit changes the configuration first.
 func Start(t TB, edit ...func(*Config)) *Provider {
 	t.Helper()
+	front := &entrance{}
+	srv := httptest.NewServer(front)
+	t.Cleanup(func() {
+		srv.CloseClientConnections() // of requests that hang
+		srv.Close()
+	})
+	p := New(t, srv.URL, edit...)
+	front.provider.Store(p)
+	return p
+}
+
+// entrance is the server of a provider that needs to know the server's address.
+type entrance struct{ provider atomic.Pointer[Provider] }
+
+func (e *entrance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	e.provider.Load().ServeHTTP(w, r)
+}
+
+// New makes a provider for somebody else's server. url is the server's address,
+// without a slash at the end.
+func New(t TB, url string, edit ...func(*Config)) *Provider {
+	t.Helper()
 	cfg := defaults()
 	for _, e := range edit {
 		e(&cfg)
@@ -58,14 +81,9 @@ func Start(t TB, edit ...func(*Config)) *Provider {
 	for _, u := range cfg.Users {
 		p.users[u.Subject] = u
 	}
-	srv := httptest.NewServer(p)
-	t.Cleanup(func() {
-		srv.CloseClientConnections() // of requests that hang
-		srv.Close()
-	})
-	p.issuer = srv.URL + cfg.IssuerPath
+	p.issuer = url + cfg.IssuerPath
 	provider, err := op.NewProvider(&op.Config{
-		CryptoKey:                sha256.Sum256([]byte(srv.URL)),
+		CryptoKey:                sha256.Sum256([]byte(url)),
 		CodeMethodS256:           true,
 		AuthMethodPost:           true,
 		GrantTypeRefreshToken:    true,
@@ -76,8 +94,6 @@ func Start(t TB, edit ...func(*Config)) *Provider {
 	if err != nil {
 		t.Fatalf("start the provider: %v", err)
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.op = http.StripPrefix(cfg.prefix(), provider)
 	return p
 }

@@ -125,12 +125,29 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	next, fault := p.op, p.faults[path]
 	p.mu.Unlock()
-	if path == pathLogin {
+	switch path {
+	case pathLogin:
 		next = http.HandlerFunc(p.serveLogin)
+	case PathUserinfo:
+		next = refuseProperly(next)
 	}
 	if fault != nil {
 		fault(w, r, next)
 		return
 	}
 	next.ServeHTTP(w, r)
+}
+
+// refuseProperly answers 401 to a token that is not good, as RFC 6750 §3.1 wants. The
+// implementation answers 403.
+func refuseProperly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rec := httptest.NewRecorder()
+		next.ServeHTTP(rec, r)
+		if rec.Code == http.StatusForbidden {
+			rec.Code = http.StatusUnauthorized
+			rec.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		}
+		copyAnswer(w, rec)
+	})
 }

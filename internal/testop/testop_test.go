@@ -78,7 +78,7 @@ type claims struct {
 	Groups   []string `json:"groups"`
 }
 
-var alice = claims{"alice-4711", "alice", "Alice Example", "alice@example.com", true, []string{"dev", "ops"}}
+var alice = claims{"user-4711", "alice", "Alice Example", "alice@example.com", true, []string{"dev", "ops"}}
 
 func (rp *relyingParty) userinfo(token *oauth2.Token) (claims, error) {
 	var c claims
@@ -103,11 +103,11 @@ func TestSignIn(t *testing.T) {
 			t.Parallel()
 			p := Start(t, edit)
 			rp := connect(t, p, "profile", "email", "groups")
-			token, id, err := rp.signIn(p, "alice-4711")
+			token, id, err := rp.signIn(p, "user-4711")
 			if err != nil {
 				t.Fatal(err)
 			}
-			if id.Subject != "alice-4711" || id.Nonce != "n-1" || token.RefreshToken != "" {
+			if id.Subject != "user-4711" || id.Nonce != "n-1" || token.RefreshToken != "" {
 				t.Errorf("subject %q, nonce %q, refresh token %t", id.Subject, id.Nonce, token.RefreshToken != "")
 			}
 			if err := id.VerifyAccessToken(token.AccessToken); err != nil {
@@ -132,7 +132,7 @@ func TestRefreshTokensRotate(t *testing.T) {
 	t.Parallel()
 	p := Start(t)
 	rp := connect(t, p, "offline_access")
-	first, _, err := rp.signIn(p, "alice-4711")
+	first, _, err := rp.signIn(p, "user-4711")
 	if err != nil || first.RefreshToken == "" {
 		t.Fatalf("refresh token %t, error %v", first.RefreshToken != "", err)
 	}
@@ -164,7 +164,7 @@ func TestReusableRefreshTokens(t *testing.T) {
 	t.Parallel()
 	p := Start(t, func(c *Config) { c.Reusable = true })
 	rp := connect(t, p, "offline_access")
-	first, _, err := rp.signIn(p, "alice-4711")
+	first, _, err := rp.signIn(p, "user-4711")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,15 +180,15 @@ func TestUsersChangeAndGo(t *testing.T) {
 	t.Parallel()
 	p := Start(t)
 	rp := connect(t, p, "profile", "groups", "offline_access")
-	token, _, err := rp.signIn(p, "bob-0815")
+	token, _, err := rp.signIn(p, "user-0815")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.UpdateUser("bob-0815", func(u *User) { u.Groups = []string{"ops"}; u.Name = "Robert" })
+	p.UpdateUser("user-0815", func(u *User) { u.Groups = []string{"ops"}; u.Name = "Robert" })
 	if c, err := rp.userinfo(token); err != nil || c.Name != "Robert" || !cmp.Equal(c.Groups, []string{"ops"}) {
 		t.Errorf("userinfo %+v, error %v", c, err)
 	}
-	p.RemoveUser("bob-0815")
+	p.RemoveUser("user-0815")
 	if _, err := rp.userinfo(token); err == nil {
 		t.Error("a removed user's token works")
 	}
@@ -201,14 +201,14 @@ func TestWhoIsAsked(t *testing.T) {
 	p := Start(t)
 	rp := connect(t, p)
 	logins := func() int { return len(p.Requests("/login")) }
-	if _, id, err := rp.signIn(p, "bob-0815"); err != nil || id.Subject != "bob-0815" {
+	if _, id, err := rp.signIn(p, "user-0815"); err != nil || id.Subject != "user-0815" {
 		t.Fatalf("error %v", err)
 	}
 	// The browser is signed in as Bob now, and nobody presses a button.
-	if _, id, err := rp.signIn(p, "alice-4711"); err != nil || id.Subject != "bob-0815" || logins() != 3 {
+	if _, id, err := rp.signIn(p, "user-4711"); err != nil || id.Subject != "user-0815" || logins() != 3 {
 		t.Errorf("%d login pages, error %v", logins(), err)
 	}
-	if _, id, err := rp.signIn(p, "alice-4711", oauth2.SetAuthURLParam("prompt", "select_account")); err != nil || id.Subject != "alice-4711" {
+	if _, id, err := rp.signIn(p, "user-4711", oauth2.SetAuthURLParam("prompt", "select_account")); err != nil || id.Subject != "user-4711" {
 		t.Errorf("with select_account: error %v", err)
 	}
 	p.SignIn("")
@@ -236,10 +236,10 @@ func TestPagesAreForBrowsers(t *testing.T) {
 func TestWhatTheProviderRefuses(t *testing.T) {
 	t.Parallel()
 	p := Start(t)
-	p.SignIn("alice-4711")
+	p.SignIn("user-4711")
 	rp := connect(t, p)
 	verifier := oauth2.GenerateVerifier()
-	back, err := p.Click(t.Context(), rp.oauth.AuthCodeURL("s", oauth2.S256ChallengeOption(verifier)), "alice-4711")
+	back, err := p.Click(t.Context(), rp.oauth.AuthCodeURL("s", oauth2.S256ChallengeOption(verifier)), "user-4711")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,10 +248,10 @@ func TestWhatTheProviderRefuses(t *testing.T) {
 	_, err = rp.oauth.Exchange(rp.ctx, back.Query().Get("code"), oauth2.VerifierOption(verifier))
 	wantCode(t, err, "invalid_grant") // used up by the first try
 	p.SetClientSecret("rotated")
-	_, _, err = rp.signIn(p, "alice-4711")
+	_, _, err = rp.signIn(p, "user-4711")
 	wantCode(t, err, "invalid_client")
 	p.SetRedirectURIs("https://elsewhere.example/callback")
-	if _, err := p.Click(t.Context(), rp.oauth.AuthCodeURL("s"), "alice-4711"); err == nil {
+	if _, err := p.Click(t.Context(), rp.oauth.AuthCodeURL("s"), "user-4711"); err == nil {
 		t.Error("a redirect URI that is not registered is used")
 	}
 }
@@ -261,12 +261,12 @@ func TestTampering(t *testing.T) {
 	p := Start(t)
 	rp := connect(t, p, "profile")
 	p.TamperIDToken(func(c map[string]any) { c["iss"] = "https://evil.example" })
-	if _, _, err := rp.signIn(p, "alice-4711"); err == nil || !strings.Contains(err.Error(), "different provider") {
+	if _, _, err := rp.signIn(p, "user-4711"); err == nil || !strings.Contains(err.Error(), "different provider") {
 		t.Errorf("another issuer: %v", err)
 	}
 	p.Tamper(PathToken, nil)
 	p.TamperJSON(PathUserinfo, func(c map[string]any) { c["name"] = "Mallory" })
-	token, _, err := rp.signIn(p, "alice-4711")
+	token, _, err := rp.signIn(p, "user-4711")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -286,11 +286,11 @@ func TestKeyRotation(t *testing.T) {
 			t.Parallel()
 			p := Start(t)
 			rp := connect(t, p)
-			if _, _, err := rp.signIn(p, "alice-4711"); err != nil {
+			if _, _, err := rp.signIn(p, "user-4711"); err != nil {
 				t.Fatal(err)
 			}
 			p.RotateKey(keep)
-			if _, _, err := rp.signIn(p, "alice-4711"); err != nil {
+			if _, _, err := rp.signIn(p, "user-4711"); err != nil {
 				t.Errorf("after the rotation: %v", err)
 			}
 		})

@@ -2,7 +2,10 @@
 
 package testop
 
-import "maps"
+import (
+	"maps"
+	"slices"
+)
 
 // User is one user of the provider.
 type User struct {
@@ -17,14 +20,14 @@ type User struct {
 // Alice has a verified address and two groups.
 func Alice() User {
 	return User{
-		Subject: "alice-4711", Username: "alice", Name: "Alice Example",
+		Subject: "user-4711", Username: "alice", Name: "Alice Example",
 		Email: "alice@example.com", EmailVerified: true, Groups: []string{"dev", "ops"},
 	}
 }
 
 // Bob has neither.
 func Bob() User {
-	return User{Subject: "bob-0815", Username: "bob", Name: "Bob Example", Email: "bob@example.com"}
+	return User{Subject: "user-0815", Username: "bob", Name: "Bob Example", Email: "bob@example.com"}
 }
 
 // AddUser adds a user or replaces one.
@@ -69,6 +72,25 @@ func (p *Provider) SignOut(subject string) {
 	if p.signedIn == subject {
 		p.signedIn = ""
 	}
+}
+
+// ExpireAccess ends the access tokens of a user, as time does.
+func (p *Provider) ExpireAccess(subject string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.DeleteFunc(p.access, func(_ string, s *session) bool { return s.subject == subject })
+}
+
+// Secrets are the client's secret, if it has one, and the refresh tokens that there
+// are.
+func (p *Provider) Secrets() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := slices.Collect(maps.Keys(p.refresh))
+	if p.cfg.ClientSecret != "" {
+		all = append(all, p.cfg.ClientSecret)
+	}
+	return all
 }
 
 func (p *Provider) user(subject string) (User, bool) {

@@ -11,37 +11,66 @@ import (
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
 )
 
-// expirySlack is how long before its end an access token is not used any more.
-const expirySlack = 30 * time.Second
+const (
+	// expirySlack is how long before its end an access token is not used any more.
+	expirySlack = 30 * time.Second
+	// tokenFresh is how old a token may be that is not renewed before a check.
+	tokenFresh = 2 * time.Minute
+)
+
+// errNotSaid: what the last sign-in told is not said without a new id_token.
+var errNotSaid = errors.New("the provider says in the id_token what it says nowhere else")
 
 // NeedsToken implements upstream.Checker: a provider talks about a user only to who
 // has the user's token.
 func (o *OIDC) NeedsToken() bool { return true }
 
-// Check implements upstream.Checker. It renews the token, which a provider does
-// only for users it still has, and collects the facts of now from the new id_token
-// and the userinfo endpoint.
+// Check implements upstream.Checker. It renews the token, which a provider does only
+// for users it still has, and collects the facts of now from the new id_token and
+// the userinfo endpoint. A token that was given a moment ago is not renewed for
+// nothing.
 func (o *OIDC) Check(ctx context.Context, last identity.Identity, tok *upstream.Token, save func(*upstream.Token) error) (identity.Identity, error) {
-	if tok == nil || tok.Refresh == "" && tok.ExpiresWithin(expirySlack, o.now()) {
+	if tok == nil || tok.Refresh == "" && !o.usable(tok) {
 		return identity.Identity{}, upstream.Refuse(upstream.ReasonSignInNeeded, "oidc: there is no token with which to ask")
 	}
 	ctx, cancel := context.WithTimeout(ctx, signInTimeout)
 	defer cancel()
-	var id *idToken
-	if tok.Refresh != "" {
-		newest, fresh, err := o.renew(ctx, tok)
-		if err != nil {
-			return identity.Identity{}, err
-		}
-		if err := save(newest); err != nil {
-			return identity.Identity{}, upstream.Refuse(upstream.ReasonUnavailable, "oidc: keeping the renewed token: %w", err)
-		}
-		if id, err = o.checkRenewed(ctx, fresh, newest.Access, last.ID, nonceWithin(tok.ID)); err != nil {
-			return identity.Identity{}, err
-		}
-		tok = newest
+	if tok.Refresh != "" && !(o.usable(tok) && o.isFresh(tok)) {
+		return o.lookAnew(ctx, last, tok, save)
 	}
-	return o.look(ctx, last, id, tok)
+	now, err := o.look(ctx, last, nil, tok)
+	if tok.Refresh != "" && (errors.Is(err, errTokenRefused) || errors.Is(err, errForbidden) || errors.Is(err, errNotSaid)) {
+		return o.lookAnew(ctx, last, tok, save)
+	}
+	return now, err
+}
+
+func (o *OIDC) usable(tok *upstream.Token) bool {
+	return isHeaderSafe(tok.Access) && !tok.ExpiresWithin(expirySlack, o.now())
+}
+
+// isFresh reports that the provider gave the token a moment ago, as far as the
+// id_token tells that came with it.
+func (o *OIDC) isFresh(tok *upstream.Token) bool {
+	issued, ok := claimsWithin(tok.ID).time("iat")
+	age := o.now().Sub(issued)
+	return ok && age > -leeway && age < tokenFresh
+}
+
+// lookAnew renews the token and looks with the new one.
+func (o *OIDC) lookAnew(ctx context.Context, last identity.Identity, tok *upstream.Token, save func(*upstream.Token) error) (identity.Identity, error) {
+	newest, fresh, err := o.renew(ctx, tok)
+	if err != nil {
+		return identity.Identity{}, err
+	}
+	if err := save(newest); err != nil {
+		return identity.Identity{}, upstream.Refuse(upstream.ReasonUnavailable, "oidc: keeping the renewed token: %w", err)
+	}
+	id, err := o.checkRenewed(ctx, fresh, newest.Access, last.ID, nonceWithin(tok.ID))
+	if err != nil {
+		return identity.Identity{}, err
+	}
+	return o.look(ctx, last, id, newest)
 }
 
 // look collects the facts of now. id is nil if the provider sent no id_token.
@@ -66,8 +95,7 @@ func (o *OIDC) look(ctx context.Context, last identity.Identity, id *idToken, to
 	case refused != nil && lacks(known, last):
 		return identity.Identity{}, upstream.Refuse(upstream.ReasonUnavailable, "%w, though it took the one of before", refused)
 	case id == nil && lacks(known, last):
-		return identity.Identity{}, upstream.Refuse(upstream.ReasonSignInNeeded,
-			"oidc: the provider says in the id_token what it says nowhere else, and sent none")
+		return identity.Identity{}, upstream.Refuse(upstream.ReasonSignInNeeded, "oidc: %w, and sent none", errNotSaid)
 	}
 	known.note(ctx)
 	now := known.identity(last.ID)

@@ -203,11 +203,11 @@ func TestUserinfoFaults(t *testing.T) {
 		"half":             {send(200, "application/json", `{"sub":"alice-1",`), upstream.ReasonUnavailable, "not a JSON object"},
 		"a gigabyte":       {send(200, "application/json", `{"sub":"`+strings.Repeat("a", maxBody)), upstream.ReasonUnavailable, "longer than"},
 		"a claim twice":    {send(200, "application/json", `{"sub":"alice-1","groups":["a"],"groups":["ops"]}`), upstream.ReasonUnavailable, "twice"},
-		"error as 200":     {send(200, "application/json", `{"error":"invalid_token"}`), upstream.ReasonInvalid, "another user"},
+		"error as 200":     {send(200, "application/json", `{"error":"invalid_token"}`), upstream.ReasonUnavailable, "does not say who"},
 		"another user":     {send(200, "application/json", `{"sub":"root-1","groups":["ops"]}`), upstream.ReasonInvalid, "another user"},
 		"user in capitals": {send(200, "application/json", `{"sub":"ALICE-1"}`), upstream.ReasonInvalid, "another user"},
-		"user as a list":   {send(200, "application/json", `{"sub":["alice-1"]}`), upstream.ReasonInvalid, "another user"},
-		"nobody":           {send(200, "application/json", `{}`), upstream.ReasonInvalid, "another user"},
+		"user as a list":   {send(200, "application/json", `{"sub":["alice-1"]}`), upstream.ReasonUnavailable, "does not say who"},
+		"nobody":           {send(200, "application/json", `{}`), upstream.ReasonUnavailable, "does not say who"},
 		"redirect":         {redirect("https://evil.example/"), upstream.ReasonUnavailable, "status 302"},
 	} {
 		t.Run(name, func(t *testing.T) {

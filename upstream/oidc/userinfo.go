@@ -42,7 +42,10 @@ func (o *OIDC) userinfo(ctx context.Context, address, access, subject string) (o
 	}
 	// §5.3.2: without this, a token that belongs to somebody else brings their name
 	// and groups.
-	if sub, _ := claims.text("sub"); sub != subject {
+	switch sub, ok := claims.text("sub"); {
+	case !ok:
+		return nil, upstream.Refuse(upstream.ReasonUnavailable, "oidc: the userinfo does not say who it is about")
+	case sub != subject:
 		return nil, upstream.Refuse(upstream.ReasonInvalid, "oidc: %w", errOtherSubject)
 	}
 	return claims, nil
