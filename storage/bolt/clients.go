@@ -68,14 +68,36 @@ func (s *Store) KeepClient(ctx context.Context, issuer, id string) error {
 	return err
 }
 
-// DeleteClient implements storage.Store.
+// deleteStep is how many grants of a client one transaction deletes. All sign-ins
+// wait for it, and a popular client has very many.
+const deleteStep = 1000
+
+// DeleteClient implements storage.Store. The client goes first, so that a process
+// that dies before all grants have gone leaves nobody who could make new ones. The
+// grants that were deleted before an error are named beside it.
 func (s *Store) DeleteClient(ctx context.Context, issuer, id string) ([]string, error) {
-	return write(ctx, s, "delete client", func(w *writeTx) ([]string, error) {
-		k := keyOf(issuer, id)
-		var ids []string
-		if err := grants.dropGroup(w, grantsOfClient, k, func(g *storage.Grant) { ids = append(ids, g.ID) }); err != nil {
-			return nil, err
+	k := keyOf(issuer, id)
+	var all []string
+	for {
+		step, err := write(ctx, s, "delete client", func(w *writeTx) (deleted, error) {
+			var d deleted
+			members := grantsOfClient.members(w.tx, k, deleteStep)
+			d.more = len(members) == deleteStep
+			err := grants.dropMembers(w, grantsOfClient, k, members, func(g *storage.Grant) { d.ids = append(d.ids, g.ID) })
+			if err != nil {
+				return deleted{}, err
+			}
+			return d, clients.drop(w, k)
+		})
+		all = append(all, step.ids...)
+		if err != nil || !step.more {
+			return all, err
 		}
-		return ids, clients.drop(w, k)
-	})
+	}
+}
+
+// deleted is one step of DeleteClient.
+type deleted struct {
+	ids  []string
+	more bool
 }

@@ -38,11 +38,15 @@ func (g group[R]) remove(tx *bbolt.Tx, rec *R, k key) error {
 	return nil
 }
 
-// members returns the keys that are listed for owner.
-func (g group[R]) members(tx *bbolt.Tx, owner key) []key {
+// members returns the keys that are listed for owner, limit of them at most where
+// that is positive.
+func (g group[R]) members(tx *bbolt.Tx, owner key, limit int) []key {
 	var keys []key
 	cursor := tx.Bucket(g.bucket).Cursor()
 	for entry, _ := cursor.Seek(owner[:]); bytes.HasPrefix(entry, owner[:]); entry, _ = cursor.Next() {
+		if limit > 0 && len(keys) == limit {
+			break
+		}
 		if len(entry) == 2*len(owner) {
 			keys = append(keys, key(entry[len(owner):]))
 		}
@@ -59,7 +63,7 @@ func readGroup[R storage.Record](ctx context.Context, s *Store, verb string, t t
 	var recs []*R
 	err := s.committer.view(func(tx *bbolt.Tx) error {
 		now := s.now()
-		for _, k := range g.members(tx, owner) {
+		for _, k := range g.members(tx, owner, 0) {
 			// An entry whose record says that it belongs to another is no member.
 			if rec, _, err := t.load(tx, k); err == nil && rec != nil && g.of(rec) == owner && !t.expired(rec, now) {
 				recs = append(recs, rec)
@@ -78,7 +82,12 @@ func readGroup[R storage.Record](ctx context.Context, s *Store, verb string, t t
 // whose record says that it belongs to another, goes and nothing else: the
 // record counts.
 func (t table[R]) dropGroup(w *writeTx, g group[R], owner key, each func(*R)) error {
-	for _, k := range g.members(w.tx, owner) {
+	return t.dropMembers(w, g, owner, g.members(w.tx, owner, 0), each)
+}
+
+// dropMembers is dropGroup for some of its members.
+func (t table[R]) dropMembers(w *writeTx, g group[R], owner key, members []key, each func(*R)) error {
+	for _, k := range members {
 		rec, raw, err := t.load(w.tx, k)
 		switch {
 		case err != nil:

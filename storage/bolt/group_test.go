@@ -170,10 +170,10 @@ func TestDeletingAClientIsOneStep(t *testing.T) {
 		grantOf(t, s, clock.Now(), "ours", fmt.Sprint("ours", i))
 	}
 	if err := s.db.View(func(tx *bbolt.Tx) error {
-		if got := len(grantsOfClient.members(tx, keyOf(issuer, "ours"))); got != 3 {
+		if got := len(grantsOfClient.members(tx, keyOf(issuer, "ours"), 0)); got != 3 {
 			t.Errorf("%d members, want 3", got)
 		}
-		if got := len(grantsOfClient.members(tx, keyOf(issuer, "nobody"))); got != 0 {
+		if got := len(grantsOfClient.members(tx, keyOf(issuer, "nobody"), 0)); got != 0 {
 			t.Errorf("%d members of nobody", got)
 		}
 		return nil
