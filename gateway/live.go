@@ -32,6 +32,8 @@ type liveTable struct {
 	accounts map[string]*liveAccount
 	gone     *changeLog // revoked or missing grants: the tombstones
 	changed  *changeLog // accounts with new facts
+	// unsaved are records that the store did not take, by subject, see override.
+	unsaved map[string]*storage.Account
 }
 
 // Bounds of the table. What is evicted is read again when it is next needed.
@@ -68,6 +70,7 @@ func newLiveTable(store storage.Store) *liveTable {
 		accounts: map[string]*liveAccount{},
 		gone:     newChangeLog(maxTombstones),
 		changed:  newChangeLog(maxTombstones),
+		unsaved:  map[string]*storage.Account{},
 	}
 }
 
@@ -147,6 +150,9 @@ func (t *liveTable) insert(g *storage.Grant, a *storage.Account, gone, changed u
 	}
 	if len(t.grants) >= maxLiveGrants {
 		t.evictSome()
+	}
+	if rec := t.unsaved[g.Subject]; rec != nil && rec.Revision >= a.Revision {
+		a = rec
 	}
 	acct := t.accounts[g.Subject]
 	switch {

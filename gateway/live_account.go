@@ -79,8 +79,7 @@ func (t *liveTable) show(rec *storage.Account) (changed bool) {
 	if acct != nil && rec.Revision <= acct.revision {
 		return false
 	}
-	t.changed.note(rec.Subject)
-	return acct != nil && acct.set(rec)
+	return t.replace(acct, rec)
 }
 
 // showSaved is show for a record that replaced whatever there was. Its revision is
@@ -88,18 +87,37 @@ func (t *liveTable) show(rec *storage.Account) (changed bool) {
 func (t *liveTable) showSaved(rec *storage.Account) (changed bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.replace(t.accounts[rec.Subject], rec)
+}
+
+// replace shows a record of the store. Needs mu.
+func (t *liveTable) replace(acct *liveAccount, rec *storage.Account) (changed bool) {
+	if old := t.unsaved[rec.Subject]; old != nil && old.Revision < rec.Revision {
+		delete(t.unsaved, rec.Subject)
+	}
 	t.changed.note(rec.Subject)
-	acct := t.accounts[rec.Subject]
 	return acct != nil && acct.set(rec)
 }
 
-// updateAccount shows facts that are not, or not yet, in the store.
-func (t *liveTable) updateAccount(subject string, facts *identity.Identity) {
+// maxUnsaved bounds the records that a failing store did not take.
+const maxUnsaved = 10_000
+
+// override shows what is known and could not be stored, until the store has
+// something newer: whoever is known to be out stays out, also where the grant is
+// read again.
+func (t *liveTable) override(rec *storage.Account) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.changed.note(subject)
-	if a := t.accounts[subject]; a != nil {
-		a.facts.Store(facts)
+	for subject := range t.unsaved {
+		if len(t.unsaved) < maxUnsaved {
+			break
+		}
+		delete(t.unsaved, subject)
+	}
+	t.unsaved[rec.Subject] = rec
+	t.changed.note(rec.Subject)
+	if acct := t.accounts[rec.Subject]; acct != nil {
+		acct.set(rec)
 	}
 }
 

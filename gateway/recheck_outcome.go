@@ -27,9 +27,9 @@ func (v *visit) learn(ctx context.Context, fresh identity.Identity) error {
 	case err != nil:
 		// Known to be out, and the store does not take it: at least nothing more is
 		// let through here.
-		st.live.updateAccount(v.account.Subject, &fresh)
-		st.rejudgeSubject(v.account.Subject)
-		return st.storeBroke(ctx, v.account.Subject, err)
+		known := *v.account
+		known.Identity = fresh
+		return v.couldNotStore(ctx, &known, err)
 	case newer:
 		return nil
 	}
@@ -54,6 +54,13 @@ func (v *visit) learn(ctx context.Context, fresh identity.Identity) error {
 		// Only its token is another one.
 	}
 	return nil
+}
+
+// couldNotStore makes what is known count here, and has the errand done again later.
+func (v *visit) couldNotStore(ctx context.Context, known *storage.Account, err error) error {
+	v.st.live.override(known)
+	v.st.rejudgeSubject(known.Subject)
+	return v.st.storeBroke(ctx, known.Subject, err)
 }
 
 // isNewer reports whether a record holds what was learnt after our question: somebody
@@ -165,21 +172,21 @@ func (v *visit) revokeAll(ctx context.Context) error {
 	case newest == nil:
 		return errOvertaken
 	}
+	// Never checked, as far as anybody can tell: what was overlooked is refused.
+	newest.Token, newest.CheckedAt = "", time.Time{}
 	for _, g := range grants {
 		if err := st.revokeOf(ctx, g, string(upstream.ReasonRevoked)); err != nil {
-			return st.storeBroke(ctx, subject, err)
+			return v.couldNotStore(ctx, newest, err)
 		}
 	}
 	if err := st.forgetPerson(ctx, subject, grants); err != nil {
-		return st.storeBroke(ctx, subject, err)
+		return v.couldNotStore(ctx, newest, err)
 	}
-	// Never checked, as far as anybody can tell: what was overlooked is refused.
-	newest.Token, newest.CheckedAt = "", time.Time{}
 	switch err := st.replaceAccount(ctx, newest); {
 	case errors.Is(err, storage.ErrChanged):
 		return errOvertaken
 	case err != nil:
-		return st.storeBroke(ctx, subject, fmt.Errorf("replace account: %w", err))
+		return v.couldNotStore(ctx, newest, fmt.Errorf("replace account: %w", err))
 	}
 	st.count(EventUpstreamDenied)
 	st.log.Warn("account revoked at the provider, all its access ended", "subject", subject,

@@ -93,7 +93,7 @@ func (st *State) holds(a *liveAccount, now time.Time) error {
 	if up == nil || age(a.checkedAt.Load(), now) < rules.outage {
 		return nil
 	}
-	if a.signIn.Load() {
+	if a.signIn.Load() || a.checkedAt.Load() == 0 {
 		return errTokenSignIn
 	}
 	st.count(EventUpstreamOutage)
