@@ -72,7 +72,7 @@ func (s *Store) accountPage(ctx context.Context, after key, limit int) ([]*stora
 		return nil, "", errors.New("the cursor is none of ours")
 	}
 	// One more says whether there is another page.
-	names, err := s.call(ctx, scriptPage, string(accounts.kind), string(after), strconv.Itoa(limit+1))
+	names, err := s.do(ctx, scriptPage, string(accounts.kind), string(after), strconv.Itoa(limit+1))
 	if err != nil || len(names) == 0 {
 		return nil, "", err
 	}

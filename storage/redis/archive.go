@@ -163,7 +163,7 @@ func (s *Store) Import(ctx context.Context, entries iter.Seq2[storage.Entry, err
 
 func (s *Store) importStage(ctx context.Context, args []string) error {
 	return s.perform(ctx, "import", func(ctx context.Context) error {
-		_, err := s.do(ctx, scriptImport, args...)
+		err := s.done(ctx, scriptImport, args...)
 		if err == storage.ErrExists { //nolint:errorlint // the bare value is what the script answered
 			return storage.ErrNotEmpty
 		}

@@ -31,7 +31,7 @@ const (
 // readGroup returns the records of an owner that are not past their end. One that cannot
 // be read is left out.
 func (t table[R]) readGroup(ctx context.Context, s *Store, g group[R], owner key) ([]*R, error) {
-	names, err := s.call(ctx, scriptMembers, string(t.kind), g.list(owner))
+	names, err := s.do(ctx, scriptMembers, string(t.kind), g.list(owner))
 	if err != nil {
 		return nil, err
 	}
@@ -74,6 +74,10 @@ func (t table[R]) dropGroup(ctx context.Context, s *Store, g group[R], owner key
 		if len(reply) == 0 {
 			return fmt.Errorf("script %s answered too little", scriptDropList.name)
 		}
+		left, err := strconv.Atoi(reply[0])
+		if err != nil {
+			return fmt.Errorf("script %s: %w", scriptDropList.name, err)
+		}
 		for _, name := range reply[1:] {
 			id, err := feedID(name)
 			if err != nil {
@@ -81,7 +85,7 @@ func (t table[R]) dropGroup(ctx context.Context, s *Store, g group[R], owner key
 			}
 			each(id)
 		}
-		if reply[0] == "0" {
+		if left == 0 {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {

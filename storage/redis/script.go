@@ -162,3 +162,12 @@ func (s *Store) do(ctx context.Context, sc *script, args ...string) ([]string, e
 	}
 	return reply[1:], nil
 }
+
+// done is do for a script without results.
+func (s *Store) done(ctx context.Context, sc *script, args ...string) error {
+	reply, err := s.do(ctx, sc, args...)
+	if err == nil && len(reply) != 0 {
+		return fmt.Errorf("script %s answered too much", sc.name)
+	}
+	return err
+}

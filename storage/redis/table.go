@@ -148,8 +148,7 @@ func (t table[R]) insert(ctx context.Context, s *Store, rec *R) error {
 // drop deletes what lies at a key, if anything does, readable or not. An announced name
 // goes to the feed if there was something.
 func (t table[R]) drop(ctx context.Context, s *Store, k key, announced string) error {
-	_, err := s.do(ctx, scriptDrop, string(t.kind), string(k), announced, flag(s.wait.Replicas > 0))
-	return err
+	return s.done(ctx, scriptDrop, string(t.kind), string(k), announced, flag(s.wait.Replicas > 0))
 }
 
 func flag(on bool) string {

@@ -80,8 +80,7 @@ func (s *Store) fence(ctx context.Context) error {
 	if s.wait.Replicas == 0 {
 		return nil
 	}
-	_, err := s.do(ctx, scriptDrop, "none", "none", "", flag(true))
-	return err
+	return s.done(ctx, scriptDrop, "none", "none", "", flag(true))
 }
 
 // node returns the client of the server that has our keys.

@@ -2,4 +2,6 @@
 --
 -- members <kind> <list> returns the names on a list.
 
-return redis.call('SMEMBERS', base .. ARGV[4] .. ':' .. ARGV[5])
+local names = redis.call('SMEMBERS', base .. ARGV[4] .. ':' .. ARGV[5])
+table.insert(names, 1, 'ok')
+return names

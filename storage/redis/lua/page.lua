@@ -7,4 +7,6 @@ local from = '-'
 if ARGV[5] ~= '' then
   from = '(' .. ARGV[5]
 end
-return redis.call('ZRANGEBYLEX', ends_of(ARGV[4]), from, '+', 'LIMIT', 0, ARGV[6])
+local names = redis.call('ZRANGEBYLEX', ends_of(ARGV[4]), from, '+', 'LIMIT', 0, ARGV[6])
+table.insert(names, 1, 'ok')
+return names
