@@ -35,6 +35,8 @@ type consentRequest struct {
 	Upstream string `json:"w,omitempty"`
 	// Fresh: the request wants the person to sign in anew.
 	Fresh bool `json:"l,omitempty"`
+	// Forwards: the page says that the backend receives the person's upstream token.
+	Forwards bool `json:"t,omitempty"`
 }
 
 // showConsent asks the user, before anything is sent upstream (R6.1, R6.2). who is
@@ -44,6 +46,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, c *client, 
 	hash := token.Hash(browser)
 	req.Browser = hex.EncodeToString(hash[:])
 	req.Expires = s.st.now().Add(flowTTL).Unix()
+	req.Forwards = g.cfg.ForwardUpstreamToken
 	var account *web.Account
 	if who != nil {
 		req.Subject, req.Upstream = who.identity.Subject(), who.upstream.Name()
@@ -65,7 +68,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, c *client, 
 		RedirectURI: req.Request.RedirectURI, RedirectKind: kind.String(),
 		ResourceName: g.cfg.Name, ResourceURL: g.resource, Scopes: req.Request.Scopes,
 		Upstreams: s.choicesAt(g), SignedIn: account, MayRemember: mayRemember(req.Request.RedirectURI),
-		SignOutURL: s.cfg.Issuer + pathSignOut,
+		SignOutURL: s.cfg.Issuer + pathSignOut, ForwardsToken: s.forwardedTokens(g),
 	})
 	if err != nil {
 		s.log.Error("consent page could not be written", "flow", req.Flow, "error", err)
@@ -96,7 +99,7 @@ func (s *Server) serveConsent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !oauth.MatchRedirectURI(c.RedirectURIs, req.Request.RedirectURI) || s.byResource[req.Request.Resource] == nil ||
-		c.fingerprint() != req.Client {
+		c.fingerprint() != req.Client || s.forwards(req.Request.Resource) && !req.Forwards {
 		s.showProblem(w, r, problemExpired.withFlow(req.Flow))
 		return
 	}

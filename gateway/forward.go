@@ -184,13 +184,13 @@ func (s *Server) forwards(resource string) bool {
 
 // forwardedTokens is what the consent page says about it: whose tokens the backend of
 // a resource would get, and what they are good for.
-func (s *Server) forwardedTokens(resource string) []web.ForwardedToken {
-	if !s.forwards(resource) {
+func (s *Server) forwardedTokens(g *Guard) []web.ForwardedToken {
+	if !g.cfg.ForwardUpstreamToken {
 		return nil
 	}
 	var list []web.ForwardedToken
 	for _, up := range s.cfg.Upstreams {
-		if rd, ok := up.(upstream.Redirector); ok { // the others have no tokens
+		if rd, ok := up.(upstream.Redirector); ok && s.leadsTo(g, up) { // the others have no tokens
 			list = append(list, web.ForwardedToken{Upstream: up.Label(), Scopes: slices.Clone(rd.Scopes())})
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
@@ -103,6 +104,9 @@ func (c *Config) validateResources() []error {
 			errs = append(errs, fmt.Errorf("resource %s: no scopes", r.Path))
 		}
 		errs = append(errs, r.validateRequired())
+		if r.ForwardUpstreamToken && !slices.ContainsFunc(c.Upstreams, hasTokens) {
+			errs = append(errs, fmt.Errorf("resource %s: forward_upstream_token: no upstream has tokens", r.Path))
+		}
 		for _, sc := range r.Scopes {
 			if !oauth.ValidScopeToken(sc) || sc == oauth.ScopeOfflineAccess {
 				errs = append(errs, fmt.Errorf("resource %s: %q cannot be a scope of a resource", r.Path, sc))
@@ -123,6 +127,12 @@ func (r *Resource) validateRequired() error {
 			r.Path, oauth.FormatScope(missing))
 	}
 	return nil
+}
+
+// hasTokens: who signs in with a password gets no token anywhere.
+func hasTokens(up upstream.Upstream) bool {
+	_, ok := up.(upstream.Redirector)
+	return ok
 }
 
 func (c *Config) validateUpstreams() []error {
