@@ -99,8 +99,9 @@ func (o *OIDC) look(ctx context.Context, last identity.Identity, id *idToken, to
 	}
 	known.note(ctx)
 	now := known.identity(last.ID)
-	if id == nil { // for show only
-		now.Login, now.Name = orElse(now.Login, last.Login), orElse(now.Name, last.Name)
+	if id == nil { // names are for show, and the last ones do
+		now.Login = orElse(known.first("preferred_username"), orElse(last.Login, now.Login))
+		now.Name = orElse(now.Name, last.Name)
 	}
 	return now, nil
 }
@@ -129,7 +130,8 @@ func sortRefusal(err error, vouched bool, tok *upstream.Token) (refused, failure
 func lacks(known *facts, last identity.Identity) bool {
 	address, _ := known.address()
 	return len(last.Groups) > 0 && known.groups().state == groupsMissing ||
-		last.Email != "" && address == ""
+		last.Email != "" && address == "" ||
+		last.EmailVerified && !known.hasAddress()
 }
 
 // checkRenewed verifies the id_token that came with a renewed token, if one did

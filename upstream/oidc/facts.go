@@ -72,7 +72,7 @@ func (f *facts) address() (address string, verified bool) {
 	return address, false
 }
 
-// hasAddress reports that an address is known, and whether it is verified.
+// hasAddress reports that some source says of an address whether it is verified.
 func (f *facts) hasAddress() bool {
 	for _, claims := range f.sources {
 		if claims.has("email") && claims.has("email_verified") {
