@@ -219,7 +219,7 @@ func TestCompactRefusesWhatIsNoStateFile(t *testing.T) {
 		want error
 	}{
 		"text": {[]byte(strings.Repeat("no bbolt file ", 10_000)), ErrDamaged}, "damaged": {damaged, ErrDamaged},
-		"cut off": {good[:len(good)/2], ErrDamaged}, "of another program": {theirs, ErrForeign},
+		"cut off": {good[:8*os.Getpagesize()], ErrDamaged}, "of another program": {theirs, ErrForeign},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 
 	"go.etcd.io/bbolt"
 )
@@ -89,9 +90,10 @@ func openExisting(path string, o Options) (db *bbolt.DB, err error) {
 		}
 	}()
 	db, err = bbolt.Open(path, fileMode, &bbolt.Options{
-		Timeout:      o.LockTimeout,
-		FreelistType: bbolt.FreelistMapType, // the default one is slow to allocate in a file with many holes
-		NoStatistics: true,
+		Timeout:         o.LockTimeout,
+		FreelistType:    bbolt.FreelistMapType, // the default one is slow to allocate in a file with many holes
+		InitialMmapSize: mapSize(path),
+		NoStatistics:    true,
 		OpenFile: func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 			var err error
 			file, err = openPrivate(name, flag, mode, o)
@@ -105,7 +107,29 @@ func openExisting(path string, o Options) (db *bbolt.DB, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if mapSize(path) > 0 {
+		db.AllocSize = growStep // bbolt's own is for files that grow to what is mapped
+	}
 	return db, nil
+}
+
+const (
+	// mapAhead is how much more than the file is mapped at least: addresses, not
+	// memory.
+	mapAhead = 256 << 20
+	// growStep is by how much the file grows when it has to.
+	growStep = 256 << 10
+)
+
+// mapSize is how much of the address space to map for a file, 0 for what bbolt
+// thinks. Mapping anew waits for the end of every read, an export for example, and
+// all other calls wait with it: the more is mapped at the start, the less often.
+func mapSize(path string) int {
+	info, err := os.Stat(path)
+	if err != nil || strconv.IntSize < 64 || runtime.GOOS == "windows" { // where the file would become that large
+		return 0
+	}
+	return int(2*info.Size()) + mapAhead
 }
 
 // named reports whether a file is the one that a path leads to.

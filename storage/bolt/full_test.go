@@ -47,7 +47,7 @@ func fullChild(path string) error {
 	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) > 0 {
 		return fmt.Errorf("a full disk left %v, %w", left, err)
 	}
-	if err := limitFile(64 << 10); err != nil {
+	if err := limitFile(1 << 20); err != nil {
 		return err
 	}
 	s, err := Open(path, Options{Now: clock.Now, SweepInterval: -1})
