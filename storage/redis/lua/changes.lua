@@ -16,7 +16,11 @@ end
 if after ~= redis.call('HGET', meta, 'low') and #redis.call('XRANGE', base .. 'feed', after, after) == 0 then
   return { 'missed' }
 end
-for _, entry in ipairs(redis.call('XRANGE', base .. 'feed', '(' .. after, '+', 'COUNT', ARGV[5])) do
+local entries = redis.call('XRANGE', base .. 'feed', '(' .. after, '+', 'COUNT', ARGV[5])
+if #entries == 0 then -- the head says that there are some
+  return { 'missed' }
+end
+for _, entry in ipairs(entries) do
   local field = {}
   for i = 1, #entry[2], 2 do
     field[entry[2][i]] = entry[2][i + 1]
