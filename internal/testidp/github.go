@@ -128,6 +128,7 @@ func (g *GitHub) routes() *http.ServeMux {
 		mux.HandleFunc("GET "+prefix+"/user/memberships/orgs/{org}", g.api("read:org", g.serveMembership))
 		mux.HandleFunc("GET "+prefix+"/orgs/{org}", g.api("", g.serveOrg))
 		mux.HandleFunc("GET "+prefix+"/orgs/{org}/teams/{team}", g.api("read:org", g.serveTeam))
+		mux.HandleFunc("GET "+prefix+"/orgs/{org}/teams/{team}/memberships/{login}", g.api("read:org", g.serveTeamMembership))
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { g.notFound(w) })
 	return mux

@@ -41,6 +41,42 @@ func (g *GitHub) serveTeam(c call) {
 	}
 }
 
+// serveTeamMembership counts those who are in teams below, too.
+func (g *GitHub) serveTeamMembership(c call) {
+	org := c.r.PathValue("org")
+	name := strings.ToLower(org + "/" + c.r.PathValue("team"))
+	if !c.user.isIn(org) || !g.teamExists(name) {
+		g.notFound(c.w)
+		return
+	}
+	if !g.letsIn(c, org) {
+		return
+	}
+	g.mu.Lock()
+	u := g.byLogin(c.r.PathValue("login"))
+	member := u != nil && g.inTeam(u, name)
+	g.mu.Unlock()
+	if !member {
+		g.notFound(c.w)
+		return
+	}
+	writeJSON(c.w, http.StatusOK, object{"state": "active", "role": "member", "url": docsURL})
+}
+
+// inTeam is whether a user is in a team or in one below it. The caller holds mu.
+func (g *GitHub) inTeam(u *User, name string) bool {
+	for _, team := range u.Teams {
+		team = strings.ToLower(team)
+		for range len(g.orgs.parents) + 1 { // a circle ends
+			if team == name {
+				return true
+			}
+			team = g.orgs.parents[team]
+		}
+	}
+	return false
+}
+
 // teamExists is whether anybody or any other team is in it.
 func (g *GitHub) teamExists(name string) bool {
 	g.mu.Lock()

@@ -51,6 +51,15 @@ func TestTeamsBelowTeams(t *testing.T) {
 	if life := getTeam(t, s, "/orgs/GitHub/teams/Life", token); life.Parent != nil || life.Slug != "life" {
 		t.Errorf("%+v", life)
 	}
+	s.AddUser(User{ID: 3, Login: "colleague", Orgs: []string{"github"}, Teams: []string{"github/animals"}})
+	for path, want := range map[string]int{
+		"cats/memberships/octocat": 200, "animals/memberships/Octocat": 200, "life/memberships/octocat": 200, "life/memberships/colleague": 200,
+		"cats/memberships/colleague": 404, "cats/memberships/nobody": 404, "none/memberships/octocat": 404,
+	} {
+		if a := apiGet(t, s, "/orgs/github/teams/"+path, token); a.status != want || want == 200 && !strings.Contains(a.body, `"state":"active"`) {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
 	s.AddUser(User{ID: 2, Login: "stranger", Orgs: []string{"other"}})
 	for path, token := range map[string]string{
 		"/orgs/github/teams/none":    token,

@@ -27,9 +27,11 @@ func (g *GitHub) NeedsToken() bool { return true }
 // What GitHub says outright counts, silence does not. A token that is not good any
 // more, a suspended account and another user's answer end it: ReasonRevoked. An
 // organization, or a scope, that GitHub says it withholds from this token is
-// ReasonSignInNeeded: the organization does not want us to know without the user,
-// so what was known before must not be used in its place. Everything else holds,
-// and a group is missing only if GitHub said so about its organization.
+// ReasonSignInNeeded: the user is still in it as far as GitHub says, and only the
+// user can make it tell. Somebody who was removed is not covered by that: GitHub
+// names, by number, the organizations of the user's that it withholds, and answers
+// 404 about others. Everything else holds, and a group is missing only if GitHub
+// said so about its organization.
 func (g *GitHub) Check(ctx context.Context, last identity.Identity, tok *upstream.Token, save func(*upstream.Token) error) (identity.Identity, error) {
 	switch {
 	case last.Upstream != g.name || last.Kind != identity.KindGitHub:
@@ -88,7 +90,7 @@ func (c *check) look(ctx context.Context) (identity.Identity, error) {
 	if err != nil {
 		return identity.Identity{}, err
 	}
-	if err := c.g.confirmLosses(ctx, c.session, c.last.Groups, f); err != nil {
+	if err := c.g.confirmLosses(ctx, c.session, c.last.Groups, &f); err != nil {
 		return identity.Identity{}, err
 	}
 	return f.identity, nil

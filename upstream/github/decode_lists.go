@@ -94,6 +94,15 @@ func decodeMembership(body []byte) (membershipState, error) {
 	return membershipState(m.counts()), nil
 }
 
+// decodeTeamMembership is of somebody in a team or in one below it.
+func decodeTeamMembership(body []byte) (membershipState, error) {
+	var m membership
+	if json.Unmarshal(body, &m) != nil || m.State == "" {
+		return false, errNotJSON
+	}
+	return m.State == "active", nil
+}
+
 // orgID is an organization's number, which no other ever gets.
 type orgID int64
 

@@ -54,6 +54,15 @@ func (s *session) member(ctx context.Context, org string) (bool, error) {
 	return bool(a.value), err
 }
 
+// teamMember asks about one team, into which those in teams below it count.
+func (s *session) teamMember(ctx context.Context, org, slug, login string) (bool, error) {
+	a, err := fetch(ctx, s, s.endpoint("orgs", org, "teams", slug, "memberships", login), decodeTeamMembership, true)
+	if isGone(err) {
+		return false, nil
+	}
+	return bool(a.value), err
+}
+
 // organizationID is the number of an organization, zero if nobody has the name.
 func (s *session) organizationID(ctx context.Context, org string) (int64, error) {
 	a, err := fetch(ctx, s, s.endpoint("orgs", org), decodeOrgID, true)

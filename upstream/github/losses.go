@@ -10,31 +10,36 @@ import (
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
 )
 
-// maxLosses bounds how many organizations are asked about one by one.
-const maxLosses = 10
+const (
+	// maxLosses bounds how many organizations are asked about one by one. More
+	// that are gone at once are taken for lost: nobody is held for what was not asked.
+	maxLosses = 15
+	// maxDoubts bounds how many teams are.
+	maxDoubts = 10
+)
 
 // confirmLosses looks into every group that was there at the last check and is
 // not now. GitHub leaves organizations out of its lists, with status 200, that
 // have SAML single sign-on or do not approve this app; neither means that the
-// user was removed. Without an error the groups are lost.
-func (g *GitHub) confirmLosses(ctx context.Context, s *session, last []string, now findings) error {
+// user was removed. And teams above the user's may be more than were looked up;
+// those that GitHub still counts the user into are put back. Without an error
+// what is missing then is lost.
+func (g *GitHub) confirmLosses(ctx context.Context, s *session, last []string, now *findings) error {
 	missing := g.missing(last, now.identity.Groups)
-	if len(missing) == 0 {
-		return nil
-	}
-	if now.cut && slices.ContainsFunc(missing, isTeam) {
-		return unproven("not all teams could be looked up")
-	}
 	orgs := hiddenOrgs(missing, now.identity.Groups)
-	if len(orgs) > maxLosses {
-		return upstream.Refuse(upstream.ReasonSignInNeeded, "github: %d organizations are gone at once", len(orgs))
-	}
-	for _, org := range orgs {
-		if err := g.confirmLoss(ctx, s, org, slices.Contains(missing, org), now.sso); err != nil {
+	for _, org := range orgs[:min(len(orgs), maxLosses)] {
+		if err := s.confirmLoss(ctx, org, slices.Contains(missing, org), now.sso); err != nil {
 			return err
 		}
 	}
-	return nil
+	if !now.cut {
+		return nil
+	}
+	doubts := slices.DeleteFunc(missing, func(group string) bool {
+		org, _, isTeam := strings.Cut(group, "/")
+		return !isTeam || slices.Contains(orgs, org)
+	})
+	return s.resolveDoubts(ctx, doubts, now)
 }
 
 // missing are the groups that rules still ask for and that are gone.
@@ -74,7 +79,7 @@ func hiddenOrgs(missing, now []string) []string {
 
 // confirmLoss asks about one organization. listed is whether its own membership
 // is missing from the list of memberships.
-func (g *GitHub) confirmLoss(ctx context.Context, s *session, org string, listed bool, sso ssoHeader) error {
+func (s *session) confirmLoss(ctx context.Context, org string, listed bool, sso ssoHeader) error {
 	if sso.partial {
 		// A token without a SAML session may get a 404 as well: go by the number.
 		id, err := s.organizationID(ctx, org)
@@ -91,7 +96,8 @@ func (g *GitHub) confirmLoss(ctx context.Context, s *session, org string, listed
 		return withheld(org, err)
 	}
 	if member && listed {
-		return unproven("organization " + quote(org) + " is missing from the list and still has the user")
+		return upstream.Refuse(upstream.ReasonUnavailable,
+			"github: organization %s is missing from the list and still has the user", quote(org))
 	}
 	return nil
 }
@@ -103,4 +109,23 @@ func withheld(org string, err error) error {
 		return upstream.Refuse(upstream.ReasonSignInNeeded, "github: organization %s tells this token nothing: %w", quote(org), err)
 	}
 	return err
+}
+
+// resolveDoubts asks about teams that may be above what was looked up.
+func (s *session) resolveDoubts(ctx context.Context, teams []string, now *findings) error {
+	if len(teams) > maxDoubts {
+		return upstream.Refuse(upstream.ReasonUnavailable, "github: %d teams may be above those that were looked up", len(teams))
+	}
+	for _, group := range teams {
+		org, slug, _ := strings.Cut(group, "/")
+		member, err := s.teamMember(ctx, org, slug, now.identity.Login)
+		if err != nil {
+			return err
+		}
+		if member {
+			now.identity.Groups = append(now.identity.Groups, group)
+		}
+	}
+	slices.Sort(now.identity.Groups)
+	return nil
 }

@@ -194,7 +194,7 @@ func TestOddLifetimes(t *testing.T) {
 func TestRefreshesAtOnceShareOne(t *testing.T) {
 	t.Parallel()
 	a := signedIn(t, app)
-	arrived, release := make(chan struct{}, 2), make(chan struct{})
+	arrived, release := make(chan struct{}, 8), make(chan struct{})
 	a.srv.Fail(tokenPage, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
 		arrived <- struct{}{}
 		testidp.Hang(release)(w, r, next)

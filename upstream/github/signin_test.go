@@ -149,6 +149,9 @@ func TestEmail(t *testing.T) {
 		"no verified field":       {nil, testidp.JSON(`[{"email":"a@x","primary":true}]`), ""},
 		"an address that is none": {nil, testidp.JSON(`[{"email":"a@x\nX-Evil: 1","primary":true,"verified":true}]`), ""},
 		"empty list":              {nil, testidp.JSON(`[]`), ""},
+		"noreply beside it":       {[]testidp.Email{mail("583231+octocat@users.noreply.github.com", false, true), mail("a@x.example", true, true)}, nil, "a@x.example"},
+		"only noreply":            {[]testidp.Email{mail("583231+octocat@users.noreply.github.com", true, true)}, nil, "583231+octocat@users.noreply.github.com"},
+		"noreply, not verified":   {[]testidp.Email{mail("octocat@users.noreply.github.com", true, false)}, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

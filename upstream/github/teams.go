@@ -8,8 +8,6 @@ import (
 	"errors"
 	"maps"
 	"slices"
-
-	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
 )
 
 // maxAncestors bounds how many teams are looked up to learn who is above them.
@@ -124,9 +122,4 @@ func (s *session) team(ctx context.Context, t team) (team, error) {
 		return team{}, errHidden
 	}
 	return a.value, nil
-}
-
-// unproven refuses to take less than everything for everything.
-func unproven(what string) *upstream.Refusal {
-	return upstream.Refuse(upstream.ReasonUnavailable, "github: %s, so that a missing group proves nothing", what)
 }

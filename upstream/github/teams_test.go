@@ -117,9 +117,42 @@ func TestTeamsWithoutEnd(t *testing.T) {
 	if n := len(a.apiCalls()); n > maxAncestors+3 {
 		t.Errorf("%d calls", n)
 	}
-	a.srv.SetParent("acme/t-0", "acme/other") // t-1 and those above it are gone
-	a.srv.SetParent("acme/other", "acme/t-5")
-	a.refused(upstream.ReasonUnavailable, "not all teams")
+}
+
+// TestTeamsBeyondTheBound: one more team in between pushes the one that the rule
+// names out of what is looked up. GitHub is asked about it, so that neither does
+// the user lose it nor does mallory keep it who was removed.
+func TestTeamsBeyondTheBound(t *testing.T) {
+	t.Parallel()
+	a := signedInAs(t, Config{Needs: needTeams}, func(s *testidp.Server) {
+		inTeams(s, "acme/t-0", "acme/direct")
+		for i := range 60 {
+			s.SetParent(fmt.Sprintf("acme/t-%d", i), fmt.Sprintf("acme/t-%d", i+1))
+		}
+	})
+	last := fmt.Sprintf("acme/t-%d", maxAncestors+1)
+	if !slices.Contains(a.last.Groups, last) {
+		t.Fatalf("groups %q", a.last.Groups)
+	}
+	a.srv.SetParent("acme/t-0", "acme/between")
+	a.srv.SetParent("acme/between", "acme/t-1")
+	if _, err := a.check(); err != nil || !slices.Contains(a.last.Groups, last) || !slices.Contains(a.last.Groups, "acme/between") || !slices.IsSorted(a.last.Groups) {
+		t.Errorf("groups %q, error %v", a.last.Groups, err)
+	}
+	inTeams(a.srv, "acme/t-0")
+	if _, err := a.check(); err != nil || slices.Contains(a.last.Groups, "acme/direct") || !slices.Contains(a.last.Groups, last) {
+		t.Errorf("after leaving a team: %q, error %v", a.last.Groups, err)
+	}
+	path := "/orgs/acme/teams/" + strings.TrimPrefix(last, "acme/") + "/memberships/octocat"
+	for _, fault := range []testidp.Fault{testidp.Status(500, "oops"), testidp.JSON(`{}`), testidp.Status(403, "Must be a member")} {
+		a.srv.Fail(path, fault)
+		if _, err := a.check(); err == nil {
+			t.Error("took no answer for one")
+		}
+	}
+	a.srv.Heal()
+	a.srv.SetParent("acme/t-1", "") // out of everything above
+	a.holds("acme/between", "acme/t-0", "acme/t-1")
 }
 
 // TestTeamAboveThatIsHidden: there is a race with somebody who renames or deletes
@@ -142,7 +175,9 @@ func TestTeamAboveThatIsHidden(t *testing.T) {
 			})
 			a.holds("acme/a", "acme/b", "acme/c")
 			a.srv.Fail("/orgs/acme/teams/b", fault)
-			a.refused(upstream.ReasonUnavailable, "not all teams")
+			a.holds("acme/a", "acme/b", "acme/c") // GitHub counts the user into c
+			a.srv.SetParent("acme/b", "")
+			a.holds("acme/a", "acme/b")
 			if in := a.signIn(); len(in.Identity.Groups) != 2 || in.Identity.Groups[1] != "acme/b" {
 				t.Errorf("groups %q", in.Identity.Groups)
 			}
