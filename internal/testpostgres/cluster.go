@@ -19,6 +19,7 @@ max_wal_size = 256MB
 log_min_messages = warning
 log_min_error_statement = panic
 autovacuum_naptime = 10s
+deadlock_timeout = 100ms
 `
 
 // forgetful gives durability away where no test is about it.

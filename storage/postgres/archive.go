@@ -14,13 +14,14 @@ import (
 )
 
 // Export implements storage.Archive. All records are of one moment, and they are
-// read as they are yielded, not before. Meanwhile the export holds a connection.
+// read as they are yielded, not before. It has a connection of its own: neither
+// sign-ins nor Close wait for who reads slowly.
 func (s *Store) Export(ctx context.Context) iter.Seq2[storage.Entry, error] {
 	const verb = "export"
 	return func(yield func(storage.Entry, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
-		defer context.AfterFunc(s.life, cancel)() // Close does not wait for who reads slowly
+		defer context.AfterFunc(s.life, cancel)()
 		stopped := false
 		err := s.export(ctx, func(e storage.Entry) bool {
 			stopped = !yield(e, nil)
@@ -37,20 +38,18 @@ func (s *Store) Export(ctx context.Context) iter.Seq2[storage.Entry, error] {
 }
 
 func (s *Store) export(ctx context.Context, yield func(storage.Entry) bool) error {
-	conn, err := s.acquire(ctx)
+	if s.life.Err() != nil {
+		return storage.ErrClosed
+	}
+	conn, err := s.connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer conn.Release()
+	defer closeNow(ctx, conn)
 	snapshot, err := conn.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 	if err != nil {
 		return err
 	}
-	defer func() {
-		undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTimeout)
-		defer cancel()
-		_ = snapshot.Rollback(undo) // nothing was changed
-	}()
 	var now time.Time
 	if err := snapshot.QueryRow(ctx, timeSQL).Scan(&now); err != nil {
 		return err

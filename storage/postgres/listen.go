@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 const (
@@ -22,7 +21,7 @@ const (
 // listener wakes who waits for changes. It holds a connection of its own, outside
 // of the pool, because LISTEN belongs to one session.
 type listener struct {
-	connect func(context.Context) (*pgx.Conn, error)
+	connect connector
 	sql     string
 	log     *slog.Logger
 	wanted  chan struct{} // closed by the first who waits
@@ -32,21 +31,13 @@ type listener struct {
 	wake chan struct{} // closed by the next call
 }
 
-func newListener(config *pgxpool.Config, channel string, log *slog.Logger) *listener {
+func newListener(connect connector, channel string, log *slog.Logger) *listener {
 	return &listener{
-		connect: func(ctx context.Context) (*pgx.Conn, error) {
-			c := config.ConnConfig.Copy()
-			if config.BeforeConnect != nil {
-				if err := config.BeforeConnect(ctx, c); err != nil {
-					return nil, err
-				}
-			}
-			return pgx.ConnectConfig(ctx, c)
-		},
-		sql:    "LISTEN " + pgx.Identifier{channel}.Sanitize(),
-		log:    log,
-		wanted: make(chan struct{}),
-		wake:   make(chan struct{}),
+		connect: connect,
+		sql:     "LISTEN " + pgx.Identifier{channel}.Sanitize(),
+		log:     log,
+		wanted:  make(chan struct{}),
+		wake:    make(chan struct{}),
 	}
 }
 

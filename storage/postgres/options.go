@@ -158,3 +158,18 @@ func checkSchemaName(name string) error {
 	}
 	return nil
 }
+
+// connector makes a connection outside of the pool.
+type connector func(context.Context) (*pgx.Conn, error)
+
+func connectorOf(config *pgxpool.Config) connector {
+	return func(ctx context.Context) (*pgx.Conn, error) {
+		c := config.ConnConfig.Copy()
+		if config.BeforeConnect != nil {
+			if err := config.BeforeConnect(ctx, c); err != nil {
+				return nil, err
+			}
+		}
+		return pgx.ConnectConfig(ctx, c)
+	}
+}

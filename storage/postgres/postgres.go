@@ -28,6 +28,7 @@ import (
 // PostgreSQL database.
 type Store struct {
 	pool      *pgxpool.Pool
+	connect   connector
 	sql       *statements
 	clock     func() time.Time // nil: the server's
 	log       *slog.Logger
@@ -65,7 +66,8 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 		pool: pool, sql: newStatements(o.Schema), clock: o.Now, log: o.Logger, maxUnused: o.MaxUnusedClients,
 	}
 	s.life, s.end = context.WithCancel(context.Background())
-	s.listener = newListener(config, s.sql.channel, o.Logger)
+	s.connect = connectorOf(config)
+	s.listener = newListener(s.connect, s.sql.channel, o.Logger)
 	if err := s.prepare(ctx, o.Schema); err != nil {
 		s.end()
 		pool.Close()

@@ -90,7 +90,11 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	}
-	return s.pool.Acquire(ctx)
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil && s.life.Err() != nil {
+		return nil, storage.ErrClosed // before anything was asked for
+	}
+	return conn, err
 }
 
 func runOn(ctx context.Context, conn *pgxpool.Conn, attempt func(*pgx.Conn) (outcome, error)) (outcome, error) {
