@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -49,10 +50,21 @@ func explain(ctx context.Context, verb string, err error) error {
 		return err
 	case errors.Is(err, redis.ErrClosed):
 		err = storage.ErrClosed
-	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
-		err = fmt.Errorf("%w (%w)", ctx.Err(), err)
+	default:
+		if reason := over(ctx); reason != nil && !errors.Is(err, reason) {
+			err = fmt.Errorf("%w (%w)", reason, err)
+		}
 	}
 	return fmt.Errorf("redis: %s: %w", verb, err)
+}
+
+// over is why a context is done. The deadline of a connection is that of the context, and
+// may strike a moment before the context notices.
+func over(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok && ctx.Err() == nil && !time.Now().Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return ctx.Err()
 }
 
 // refusal is the error for what a script answered in place of "ok".
