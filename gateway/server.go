@@ -32,6 +32,7 @@ type Server struct {
 	// configured are the clients of the configuration, by id.
 	configured map[string]*client
 	endpoints  map[string]endpoint
+	answered   answeredSignIns
 
 	limitRegistrations, limitWebRegistrations *limiter.Limiter
 	limitAuthorizations, limitTokens          *limiter.Limiter

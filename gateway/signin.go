@@ -34,6 +34,9 @@ func (s *Server) signIn(up upstream.PasswordChecker) func(http.ResponseWriter, *
 			return
 		}
 		pending, bad := s.findPending(r, up, state)
+		if bad != nil && post {
+			pending, bad = s.findAnswered(r, up, state, bad)
+		}
 		if bad != nil {
 			s.showProblem(w, r, *bad)
 			return
@@ -66,11 +69,7 @@ func (s *Server) checkPassword(
 		s.passwordRefused(w, r, up, pending, state, name, err)
 		return
 	}
-	taken := s.takePending(w, r, up, state)
-	if taken == nil {
-		return
-	}
-	s.completeSignIn(w, r, taken, &upstream.SignIn{Identity: id})
+	s.finishOnce(w, r, up, pending, state, &upstream.SignIn{Identity: id})
 }
 
 // passwordRefused shows the page again where another try makes sense.
