@@ -61,6 +61,7 @@ func Run(t *testing.T, h Harness) {
 		"GrantsOf":       grantsOfTests,
 		"DeleteSessions": deleteSessionsTests,
 		"Key":            keyTests,
+		"Cluster":        clusterTests,
 		"Feed":           feedTests,
 		"FeedRace":       feedRaceTests,
 		"FeedWait":       feedWaitTests,
