@@ -68,7 +68,7 @@ func (st *State) currentAccount(ctx context.Context, subject string) (*storage.A
 	if up == nil || st.isFresh(rules, a) {
 		return a, nil
 	}
-	st.awaitCheck(ctx, up, subject)
+	st.awaitCheck(ctx, up, subject, age(nanos(a.CheckedAt), st.now()) < rules.outage)
 	if a, err = st.store.Account(ctx, subject); err != nil {
 		return nil, err
 	}

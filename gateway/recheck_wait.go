@@ -63,20 +63,21 @@ func (st *State) recheckLive(ctx context.Context, a *liveAccount, now time.Time)
 		return
 	}
 	if now.UnixNano() >= a.retryAt.Load() {
-		st.awaitCheck(ctx, up, a.subject)
+		st.awaitCheck(ctx, up, a.subject, age(a.checkedAt.Load(), now) < st.recheck.Load().outage)
 	}
 }
 
 // awaitCheck asks for a check and waits for it with patience. While the upstream is
-// known to be down, nobody waits: a probe is on its way, or will be.
-func (st *State) awaitCheck(ctx context.Context, up *asked, subject string) {
+// known to be down, whoever can go on with a last decision that holds does not wait:
+// a probe is on its way, or will be.
+func (st *State) awaitCheck(ctx context.Context, up *asked, subject string, holds bool) {
 	for range 2 {
 		if !up.line.health.mayAsk(st.now()) {
 			return
 		}
 		down := up.line.health.down.Load()
 		e, covers := up.line.ask(subject, wantCheck, true)
-		if down {
+		if down && holds {
 			return
 		}
 		e.wait(ctx)
