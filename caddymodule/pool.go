@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -39,6 +40,8 @@ type stateUser struct {
 	logger  *slog.Logger
 	allowed func(resource string, id identity.Identity) bool
 	recheck gateway.Recheck
+	// maxStaleness is of stores that several gateways share.
+	maxStaleness time.Duration
 }
 
 // acquireState opens the state or joins the one that is open.
@@ -97,6 +100,7 @@ func (s *sharedState) Destruct() error {
 func (s *sharedState) follow(u stateUser) {
 	s.state.SetRing(u.ring)
 	s.state.SetRecheck(u.recheck)
+	s.state.SetMaxStaleness(u.maxStaleness)
 	s.logs.set(u.logger)
 }
 

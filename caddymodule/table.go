@@ -49,6 +49,7 @@ func (a *App) build() (*table, error) {
 	}
 	shared, err := acquireState(a.engine, stateUser{
 		app: a, ring: ring, logger: a.logger, allowed: judge(sites), recheck: a.recheck(sites, ups),
+		maxStaleness: a.settings.maxStaleness,
 	})
 	if err != nil {
 		return nil, err

@@ -9,6 +9,8 @@ type changeLog struct {
 	seq  uint64
 	last map[string]uint64
 	ring []string
+	// base is the first mark that is worth something, see forget.
+	base uint64
 }
 
 func newChangeLog(capacity int) *changeLog {
@@ -39,4 +41,13 @@ func (c *changeLog) mark() uint64 { return c.seq }
 func (c *changeLog) since(key string, mark uint64) bool { return c.last[key] > mark }
 
 // lost reports whether more was noted after the mark than is remembered.
-func (c *changeLog) lost(mark uint64) bool { return c.seq-mark >= uint64(len(c.ring)) }
+func (c *changeLog) lost(mark uint64) bool {
+	return mark < c.base || c.seq-mark >= uint64(len(c.ring))
+}
+
+// forget says that changes happened which were not noted: every mark until now is
+// lost. What was noted stays known.
+func (c *changeLog) forget() {
+	c.note("")
+	c.base = c.seq
+}

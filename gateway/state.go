@@ -31,6 +31,8 @@ type State struct {
 	judge    atomic.Pointer[judge]
 	recheck  atomic.Pointer[recheckRules]
 	checks   *checks
+	// follower is nil where the store is ours alone.
+	follower *follower
 	// sealedAnew: records were looked through for old keys since the start.
 	sealedAnew atomic.Bool
 	// issuers are those that configurations of this process had.
@@ -72,6 +74,7 @@ func NewState(o Options) *State {
 	st.keys = newSigningKeys(st)
 	st.ring.Store(o.Ring)
 	st.checks = newChecks(st)
+	st.follow()
 	return st
 }
 
@@ -115,6 +118,7 @@ type judge struct {
 // Close ends what runs in the background and closes the store. Requests still
 // running fail closed.
 func (st *State) Close() error {
+	st.follower.close()
 	st.checks.close()
 	return st.store.Close()
 }

@@ -20,6 +20,7 @@ var (
 	// The account could not be checked for too long.
 	errStreamUnvouched = errors.New("no longer vouched for by the identity provider")
 	errStreamExit      = errors.New("gateway is shutting down")
+	errStreamStale     = errors.New("revocations may have been missed")
 )
 
 // streamTable knows every guarded request in flight, so that a revocation, a new
@@ -103,6 +104,11 @@ func (t *streamTable) endGrant(grantID string) {
 			s.cancel(errStreamRevoked)
 		}
 	})
+}
+
+// endNow ends every request in flight.
+func (t *streamTable) endNow(cause error) {
+	t.each(func(s *stream) { s.cancel(cause) })
 }
 
 func (t *streamTable) each(f func(*stream)) {

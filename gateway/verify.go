@@ -46,6 +46,9 @@ func (e refusedToken) Error() string { return e.description }
 // verify returns the live token, a refusedToken, or the store's error. A forged
 // token ends before the store is asked (R8.3).
 func (st *State) verify(ctx context.Context, raw, issuer, resource string, now time.Time) (*liveToken, error) {
+	if err := st.follower.check(now); err != nil {
+		return nil, err
+	}
 	key, ring := hashToken(raw), st.ring.Load()
 	t, ok := st.live.tokens.Get(key)
 	if !ok || t.ring != ring || t.grant.state.Load() == grantEvicted {
