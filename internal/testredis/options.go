@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -24,6 +26,7 @@ type options struct {
 	tls       *authority
 	clientTLS *tls.Config
 	primary   *Server
+	watched   *Server
 }
 
 // Set adds a line of redis.conf: its name and value.
@@ -50,8 +53,34 @@ func ReplicaOf(primary *Server) Option { return func(o *options) { o.primary = p
 // Eager does not wait for an answer: a server may be started that is still loading.
 func Eager() Option { return func(o *options) { o.eager = true } }
 
+// SentinelName is what a sentinel of Sentinel calls the primary it watches.
+const SentinelName = "main"
+
+// Sentinel watches another server and has a replica of it take over soon after it is gone.
+// It is alone, and so decides alone.
+func Sentinel(primary *Server) Option { return func(o *options) { o.watched = primary } }
+
+// sentinelArguments are the command line of a sentinel, which wants a file it can write to.
+func (s *Server) sentinelArguments() ([]string, error) {
+	host, port, err := net.SplitHostPort(s.opts.watched.addr)
+	if err != nil {
+		return nil, err
+	}
+	_, own, err := net.SplitHostPort(s.addr)
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(s.dir, "sentinel.conf")
+	lines := fmt.Sprintf("bind 127.0.0.1\nport %[1]s\ndir %[2]s\nsentinel monitor %[3]s %[4]s %[5]s 1\n"+
+		"sentinel down-after-milliseconds %[3]s 500\nsentinel failover-timeout %[3]s 3000\n", own, s.dir, SentinelName, host, port)
+	return []string{file, "--sentinel"}, os.WriteFile(file, []byte(lines), 0o600)
+}
+
 // arguments are the command line: first what every test server gets.
 func (s *Server) arguments() ([]string, error) {
+	if s.opts.watched != nil {
+		return s.sentinelArguments()
+	}
 	args := []string{"--dir", s.dir, "--save", "", "--daemonize", "no", "--databases", "16", "--shutdown-timeout", "0"}
 	switch {
 	case s.opts.unix:

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -34,9 +35,23 @@ func (o Options) target() string {
 	return strings.Join(o.Addresses, ", ")
 }
 
+// credentials are asked for by every new connection.
+type credentials struct{ current atomic.Pointer[[2]string] }
+
+func (c *credentials) set(username, password string) { c.current.Store(&[2]string{username, password}) }
+
+func (c *credentials) get(context.Context) (username, password string, err error) {
+	both := c.current.Load()
+	return both[0], both[1], nil
+}
+
+// SetCredentials changes how new connections authenticate, for a password that is
+// exchanged without a restart. Connections there are stay: Redis does not ask again.
+func (s *Store) SetCredentials(username, password string) { s.credentials.set(username, password) }
+
 // connect makes the client, which connects when it is used. It never sends a command
 // twice, see Store.call.
-func connect(o Options) redis.UniversalClient {
+func connect(o Options, c *credentials) redis.UniversalClient {
 	tameDriver()
 	read := readTimeout + o.Wait.Timeout
 	switch {
@@ -44,14 +59,14 @@ func connect(o Options) redis.UniversalClient {
 		return redis.NewFailoverClient(&redis.FailoverOptions{
 			MasterName: o.SentinelMaster, SentinelAddrs: o.Addresses,
 			SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
-			Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLS,
+			CredentialsProviderContext: c.get, DB: o.DB, TLSConfig: o.TLS,
 			MaxRetries: -1, DialTimeout: dialTimeout, DialerRetries: dialAttempts, DialerRetryTimeout: dialPause,
 			ReadTimeout: read, WriteTimeout: readTimeout, ConnMaxIdleTime: maxIdle,
 			ContextTimeoutEnabled: true, DisableIdentity: true, PipelinePoolSize: -1,
 		})
 	case o.cluster():
 		return redis.NewClusterClient(&redis.ClusterOptions{
-			Addrs: o.Addresses, Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
+			Addrs: o.Addresses, CredentialsProviderContext: c.get, TLSConfig: o.TLS,
 			MaxRetries: -1, DialTimeout: dialTimeout, DialerRetries: dialAttempts, DialerRetryTimeout: dialPause,
 			ReadTimeout: read, WriteTimeout: readTimeout, ConnMaxIdleTime: maxIdle,
 			ContextTimeoutEnabled: true, DisableIdentity: true, PipelinePoolSize: -1,
@@ -59,7 +74,7 @@ func connect(o Options) redis.UniversalClient {
 		})
 	default:
 		return redis.NewClient(&redis.Options{
-			Addr: o.Addresses[0], Username: o.Username, Password: o.Password, DB: o.DB, TLSConfig: o.TLS,
+			Addr: o.Addresses[0], CredentialsProviderContext: c.get, DB: o.DB, TLSConfig: o.TLS,
 			MaxRetries: -1, DialTimeout: dialTimeout, DialerRetries: dialAttempts, DialerRetryTimeout: dialPause,
 			ReadTimeout: read, WriteTimeout: readTimeout, ConnMaxIdleTime: maxIdle,
 			ContextTimeoutEnabled: true, DisableIdentity: true, PipelinePoolSize: -1,

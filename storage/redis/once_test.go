@@ -136,4 +136,3 @@ func split(t *testing.T, addr string) (host, port string) {
 	ok(t, err)
 	return host, port
 }
-

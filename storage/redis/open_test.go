@@ -208,6 +208,28 @@ func TestPasswords(t *testing.T) {
 	}
 }
 
+// An operator exchanges the password of the server and reloads the configuration. What
+// connects from then on uses the new one.
+func TestAPasswordThatChanges(t *testing.T) {
+	t.Parallel()
+	for name, option := range map[string][]testredis.Option{"alone": nil, "cluster": {testredis.Cluster()}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := testredis.Start(t, option...)
+			server.Do("ACL", "SETUSER", "gateway", "on", ">old", "+@all", "~*")
+			s := openWith(t, Options{Addresses: []string{server.Addr()}, Cluster: option != nil, Username: "gateway", Password: "old"})
+			createLive(t, s, "grant")
+			server.Do("ACL", "SETUSER", "gateway", "resetpass", ">new")
+			server.Do("CLIENT", "KILL", "USER", "gateway")
+			if _, err := s.Grant(t.Context(), issuer, "grant"); err == nil || outcome(err) {
+				t.Errorf("with the old password: %v", err)
+			}
+			s.SetCredentials("gateway", "new")
+			eventually(t, func() error { _, err := s.Grant(t.Context(), issuer, "grant"); return err })
+		})
+	}
+}
+
 func TestTLS(t *testing.T) {
 	t.Parallel()
 	server := testredis.Start(t, testredis.TLS(t))

@@ -90,12 +90,13 @@ func (o Options) withDefaults() Options {
 // Store is a storage.Store, storage.Feed and storage.Archive in Redis. Any number of
 // Stores may work on the same keys.
 type Store struct {
-	client    redis.UniversalClient
-	meta      string
-	wait      Wait
-	now       func() time.Time
-	log       *slog.Logger
-	maxUnused int
+	client      redis.UniversalClient
+	credentials credentials
+	meta        string
+	wait        Wait
+	now         func() time.Time
+	log         *slog.Logger
+	maxUnused   int
 
 	watch watch
 
@@ -127,9 +128,9 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	if err := o.check(); err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	s := &Store{
-		client: connect(o), meta: metaKey(o.Prefix), wait: o.Wait, now: o.Now, log: o.Logger, maxUnused: o.MaxUnusedClients,
-	}
+	s := &Store{meta: metaKey(o.Prefix), wait: o.Wait, now: o.Now, log: o.Logger, maxUnused: o.MaxUnusedClients}
+	s.credentials.set(o.Username, o.Password)
+	s.client = connect(o, &s.credentials)
 	s.stopped, s.stop = context.WithCancel(context.Background())
 	if err := s.prepare(ctx, o); err != nil {
 		s.stop()
