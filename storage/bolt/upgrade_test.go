@@ -195,6 +195,54 @@ func TestUpgradeHappensOnce(t *testing.T) {
 	}
 }
 
+// What came later than format 1: lists by subject, revisions, keys, archives.
+func TestUpgradedFileServesTheVerbsAboutUsers(t *testing.T) {
+	t.Parallel()
+	s, clock := openFormat1(t, format1(t, unchanged))
+	ctx := t.Context()
+	const subject = "github:583231"
+	wantGrantsOf := func(s *Store) {
+		t.Helper()
+		var ids []string
+		list, err := s.GrantsOf(ctx, subject)
+		for _, g := range list {
+			ids = append(ids, g.ID)
+		}
+		slices.Sort(ids)
+		if want := []string{"live", "live", "of another", "rotated", "unredeemed"}; err != nil || !slices.Equal(ids, want) {
+			t.Errorf("grants of %s: %q, %v, want %q", subject, ids, err, want)
+		}
+	}
+	wantGrantsOf(s)
+	page, next, err := s.Accounts(ctx, "", 10)
+	if err != nil || next != "" || len(page) != 1 || page[0].Subject != subject || page[0].Revision != 0 {
+		t.Fatalf("accounts: %+v, %q, %v", page, next, err)
+	}
+	if err := s.ReplaceAccount(ctx, page[0]); err != nil {
+		t.Error(err)
+	}
+	if err := s.ReplaceAccount(ctx, page[0]); !errors.Is(err, storage.ErrChanged) {
+		t.Errorf("replacing a revision twice: %v, want %v", err, storage.ErrChanged)
+	}
+	if a, err := s.Account(ctx, subject); err != nil || a.Revision != 1 {
+		t.Errorf("account: %+v, %v, want revision 1", a, err)
+	}
+	if err := s.CreateKey(ctx, storagetest.NewKey(issuer, "2026-03", clock.Now())); err != nil {
+		t.Error(err)
+	}
+	entries, err := exported(s.Export(ctx))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := openWith(t, tempPath(t), Options{Now: clock.Now, SweepInterval: -1})
+	if err := other.Import(ctx, sequence(entries)); err != nil {
+		t.Fatal(err)
+	}
+	wantGrantsOf(other)
+	checkFile(t, s)
+	checkFile(t, other)
+}
+
 // One rotten grant must not keep the server of everyone else from starting. It
 // is no use to anyone, as before, and the operator hears of it, but not what is
 // in it.
