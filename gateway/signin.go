@@ -87,7 +87,7 @@ func (s *Server) passwordRefused(
 		// (RFC 9110 §15.5.2).
 		status, text = http.StatusForbidden, "The name or the password is not right."
 	case upstream.ReasonThrottled:
-		status, text = http.StatusTooManyRequests, "Too many attempts. Wait a little and try again."
+		status, text = http.StatusTooManyRequests, "Too many attempts. Wait a minute and try again; the account is not locked."
 	default:
 		s.signInRefused(w, r, p, up, refusal)
 		return

@@ -170,7 +170,7 @@ func TestConsentTells(t *testing.T) {
 		},
 		{
 			"signed in, for an app that cannot be remembered", returningAtSeveral(), "cursor://anysphere.cursor-mcp",
-			[]string{"Go on as ada@example.com You are signed in with Example Corp.", "Use another account with Local account"},
+			[]string{"Go on as ada@example.com You are signed in with Example Corp.", "Use another account with a password"},
 			[]string{"Do not ask again"},
 		},
 		{

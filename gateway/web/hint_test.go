@@ -26,8 +26,9 @@ func TestHints(t *testing.T) {
 	if diff := cmp.Diff(want, items); diff != "" {
 		t.Errorf("hints (-want +got):\n%s", diff)
 	}
-	if !strings.Contains(doc.text(), "What you can do "+p.Hint) {
-		t.Error("the hint of the page itself is gone")
+	// What helps at once comes before what takes somebody else.
+	if !strings.Contains(doc.text(), "What you can do "+want[0]+" "+want[1]+" "+p.Hint) {
+		t.Errorf("not in this order:\n%s", doc.text())
 	}
 	link := doc.all("a")[0]
 	if attr(link, "href") != p.Hints[0].Href || attr(link, "target") != "_blank" || attr(link, "rel") != "noopener noreferrer" {

@@ -21,7 +21,7 @@ type sample struct {
 var (
 	github       = web.Upstream{Name: "github", Label: "GitHub", Scopes: []string{"read:user", "user:email", "read:org"}}
 	company      = web.Upstream{Name: "corp", Label: "Example Corp", Scopes: []string{"openid", "email", "groups", "corp:badge"}}
-	localAccount = web.Upstream{Name: "local", Label: "Local account"}
+	localAccount = web.Upstream{Name: "local", Label: "a password"}
 )
 
 // claude is a client with a metadata document, the best case.
@@ -92,7 +92,7 @@ func bare() *web.Consent {
 	return &web.Consent{
 		Action: "/authorize/consent", Request: "r", CSRF: "c",
 		RedirectScheme: "com.example.app", RedirectURI: "com.example.app:/cb", RedirectKind: "private-use",
-		ResourceURL: "https://mcp.example.com", Upstreams: []web.Upstream{{Name: "local", Label: "Local account"}},
+		ResourceURL: "https://mcp.example.com", Upstreams: []web.Upstream{{Name: "local", Label: "a password"}},
 	}
 }
 
@@ -136,7 +136,7 @@ func problem(p *web.Problem) func(http.ResponseWriter) error {
 
 func firstSignIn() *web.SignIn {
 	return &web.SignIn{
-		Action: "/callback/local", State: "c3RhdGU", CSRF: "dG9rZW4", Label: "Local account",
+		Action: "/callback/local", State: "c3RhdGU", CSRF: "dG9rZW4", Label: "a password",
 		ResourceName: "Weather", ClientName: "MCP Inspector",
 	}
 }

@@ -14,7 +14,7 @@ type SignIn struct {
 	// State and CSRF go into the hidden fields "state" and "csrf". Mandatory.
 	State string
 	CSRF  string
-	// Label is what people call the account asked for: "Local account".
+	// Label is what one signs in with: "a password".
 	Label string
 	// ResourceName and ClientName say what the sign-in is for. Either may be empty.
 	ResourceName string

@@ -25,6 +25,40 @@ func TestSignInForm(t *testing.T) {
 	}
 }
 
+// A family has no help desk: the page says what for, with what, and whom to ask.
+func TestSignInTells(t *testing.T) {
+	t.Parallel()
+	const whom = "Ask whoever runs this server."
+	for name, tc := range map[string]struct {
+		page *web.SignIn
+		want []string
+		not  []string
+	}{
+		"all of it": {firstSignIn(), []string{
+			"Sign in to Weather", "You sign in with a password, for a program that calls itself MCP Inspector.", whom,
+		}, []string{"This is for"}},
+		"failed":         {failedSignIn(), []string{"The name or the password is not right.", whom}, nil},
+		"nameless":       {&web.SignIn{Action: "/a", State: "s", CSRF: "c", Label: "a password (home)"}, []string{"You sign in with a password (home)."}, []string{"calls itself"}},
+		"only a program": {&web.SignIn{Action: "/a", State: "s", CSRF: "c", ClientName: "X"}, []string{"This is for a program that calls itself X."}, []string{"sign in with"}},
+		"nothing":        {&web.SignIn{Action: "/a", State: "s", CSRF: "c"}, []string{whom}, []string{"calls itself", "sign in with"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text := parse(t, write(t, signIn(200, tc.page)).Body.String()).text()
+			for _, want := range tc.want {
+				if !strings.Contains(text, want) {
+					t.Errorf("does not tell %q:\n%s", want, text)
+				}
+			}
+			for _, not := range tc.not {
+				if strings.Contains(text, not) {
+					t.Errorf("tells %q:\n%s", not, text)
+				}
+			}
+		})
+	}
+}
+
 // Password managers go by the autocomplete tokens, screen readers by the label and
 // by the description that says what was wrong.
 func TestSignInFieldsForPeopleAndTheirTools(t *testing.T) {
