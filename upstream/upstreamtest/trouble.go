@@ -37,7 +37,7 @@ var troubles = []struct {
 	{"200 with null", answer(http.StatusOK, "application/json", "null")},
 	{"200 with half", answer(http.StatusOK, "application/json", `{"access_token":"`+inBody+`","sub":"1`)},
 	{"200 with another type", answer(http.StatusOK, "application/json", `["`+inBody+`"]`)},
-	{"200 with numbers for text", answer(http.StatusOK, "application/json", `{"access_token":1,"token_type":2,"sub":3,"id":"x","login":4}`)},
+	{"200 with numbers for text", answer(http.StatusOK, "application/json", `{"access_token":1,"token_type":2,"sub":3,"id":[],"login":4}`)},
 	{"200 that breaks off", truncated},
 	{"200 without an end to it", oversized},
 	{"redirect", func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
