@@ -28,7 +28,17 @@ type Local struct {
 	Users []LocalUser `json:"users,omitempty"`
 
 	config local.Config // placeholders resolved
+	// throttled is the key in throttlePool once the module has its place there.
+	throttled string
 }
+
+// throttlePool keeps the count of guesses over reloads, by the name of the upstream.
+var throttlePool = caddy.NewUsagePool()
+
+// throttle is a local.Throttle in the pool. There is nothing to release.
+type throttle struct{ *local.Throttle }
+
+func (throttle) Destruct() error { return nil }
 
 // LocalUser is one user of the list.
 type LocalUser struct {
@@ -67,7 +77,26 @@ func (l *Local) Provision(caddy.Context) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	_, err := local.New(l.config)
+	if _, err := local.New(l.config); err != nil {
+		return err
+	}
+	name := l.Ref().Name
+	v, _, err := throttlePool.LoadOrNew(name, func() (caddy.Destructor, error) {
+		return throttle{local.NewThrottle(nil)}, nil
+	})
+	if err != nil {
+		return err
+	}
+	l.throttled, l.config.Throttle = name, v.(throttle).Throttle
+	return nil
+}
+
+// Cleanup gives up the place in the pool. A reload takes its own before.
+func (l *Local) Cleanup() error {
+	if l.throttled == "" {
+		return nil
+	}
+	_, err := throttlePool.Delete(l.throttled)
 	return err
 }
 
@@ -118,6 +147,7 @@ func (l *Local) unmarshalUser(d *caddyfile.Dispenser) error {
 
 var (
 	_ caddy.Provisioner     = (*Local)(nil)
+	_ caddy.CleanerUpper    = (*Local)(nil)
 	_ caddyfile.Unmarshaler = (*Local)(nil)
 	_ UpstreamProvider      = (*Local)(nil)
 )
