@@ -148,14 +148,14 @@ func TestIncidentOfThreeHours(t *testing.T) {
 		}
 		l.idp.says(upstream.Refuse(upstream.ReasonUnavailable, "503"))
 		waited := time.Duration(0)
-		for range 3 * 60 {
+		for range 60 {
 			for _, raw := range raws {
 				status, took := l.use(raw)
 				if waited += took; status != http.StatusOK {
 					t.Fatalf("%d during the incident", status)
 				}
 			}
-			time.Sleep(time.Minute)
+			time.Sleep(3 * time.Minute)
 		}
 		if q := l.idp.questions(); q < 20 || q > 300 {
 			t.Errorf("%d questions in three hours", q)
