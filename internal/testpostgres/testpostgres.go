@@ -159,7 +159,11 @@ const PasswordRole = "with_password"
 
 // DSNOf is DSN for another role.
 func (s *Server) DSNOf(role, password string) string {
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(role, password), Path: "/postgres", RawQuery: url.Values{"host": {s.dir}}.Encode()}
+	user := url.User(role)
+	if password != "" {
+		user = url.UserPassword(role, password)
+	}
+	u := url.URL{Scheme: "postgres", User: user, Path: "/postgres", RawQuery: url.Values{"host": {s.dir}}.Encode()}
 	return u.String()
 }
 
