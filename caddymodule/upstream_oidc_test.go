@@ -138,6 +138,18 @@ func TestOIDCSignIn(t *testing.T) {
 	}
 }
 
+// TestOIDCGuide loads every Caddyfile of the guide.
+func TestOIDCGuide(t *testing.T) {
+	blocks := fences(t, "../docs/oidc.md")
+	if len(blocks) < 6 {
+		t.Fatalf("%d blocks", len(blocks))
+	}
+	for _, block := range blocks {
+		name, _, _ := strings.Cut(strings.SplitAfterN(block, "\t\toidc ", 2)[1], " ")
+		t.Run(name, func(t *testing.T) { checkPublished(t, block) })
+	}
+}
+
 func signInAt(t *testing.T, module *OIDC, idp *testop.Provider, offline bool) *upstream.SignIn {
 	t.Helper()
 	module.AskOffline(offline)
