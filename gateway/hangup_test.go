@@ -83,6 +83,61 @@ func TestReuseWhoseClientHangsUp(t *testing.T) {
 	}
 }
 
+// openStream opens a stream that goes on until it is ended. What comes out of the
+// channel is that it was.
+func (w *world) openStream(accessToken string) <-chan struct{} {
+	w.t.Helper()
+	opened, ended := make(chan struct{}), make(chan struct{})
+	backend := w.backend
+	w.backend = func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Type", "text/event-stream")
+		rw.WriteHeader(http.StatusOK)
+		close(opened)
+		<-r.Context().Done()
+		close(ended)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	w.t.Cleanup(cancel)
+	go w.ServeHTTP(httptest.NewRecorder(), request(http.MethodGet, "/mcp", "", bearer(accessToken)...).WithContext(ctx))
+	select {
+	case <-opened:
+	case <-time.After(10 * time.Second):
+		w.t.Fatal("the stream did not open")
+	}
+	w.backend = backend
+	return ended
+}
+
+// The next request would find out by itself that the grant is gone. An open stream
+// has no next request: only that the step is finished, whoever hangs up, ends it.
+func TestStreamOfAGrantWhoseRevocationHangsUp(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(w *world, clientID string, tok tokens){
+		"revocation": func(w *world, clientID string, tok tokens) {
+			w.sendAndHangUp(oauth.PathRevoke, with(refreshForm(clientID, tok.RefreshToken), "token", tok.RefreshToken).Encode())
+		},
+		"reuse": func(w *world, clientID string, tok tokens) {
+			w.sendAndHangUp(oauth.PathToken, refreshForm(clientID, tok.RefreshToken).Encode())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			clientID, tok := w.tokens()
+			next := decode[tokens](t, w.postForm(oauth.PathToken, refreshForm(clientID, tok.RefreshToken)))
+			newest := decode[tokens](t, w.postForm(oauth.PathToken, refreshForm(clientID, next.RefreshToken)))
+			w.clock.Advance(16 * time.Minute)
+			ended := w.openStream(newest.AccessToken)
+			end(w, clientID, tok)
+			select {
+			case <-ended:
+			case <-time.After(10 * time.Second):
+				t.Error("the stream goes on")
+			}
+		})
+	}
+}
+
 // Guessing the secret of a client: past the limit the right one is refused too,
 // from there and in its name only.
 func TestGuessingASecretIsSlowedDown(t *testing.T) {
