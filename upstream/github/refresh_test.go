@@ -92,6 +92,19 @@ func TestEndedBeforeItsTime(t *testing.T) {
 	}
 }
 
+// TestRenewedAndStillRefused: a renewed token that GitHub does not take either is
+// not renewed again and again.
+func TestRenewedAndStillRefused(t *testing.T) {
+	t.Parallel()
+	a := signedIn(t, app)
+	a.clock.move(9 * time.Hour)
+	a.srv.Fail("/user", testidp.Status(401, "Bad credentials"))
+	a.refused(upstream.ReasonRevoked, "status 401")
+	if n := len(a.srv.Requests(tokenPage)); n != 1 || a.saves != 1 {
+		t.Errorf("%d token requests, %d saves", n, a.saves)
+	}
+}
+
 // TestExpiredWithoutRefreshToken: the app opted in to tokens that end while this
 // one was about.
 func TestExpiredWithoutRefreshToken(t *testing.T) {

@@ -199,6 +199,27 @@ func TestTeamAboveThatIsHidden(t *testing.T) {
 	}
 }
 
+// TestAttackParentElsewhere: the answer about a parent is about another
+// organization's team, or about a team with another number. Nobody becomes an
+// admin by that.
+func TestAttackParentElsewhere(t *testing.T) {
+	t.Parallel()
+	for answer, want := range map[string][]string{
+		`{"id":5,"slug":"b","organization":{"login":"acme"},"parent":{"id":6,"slug":"admins"}}`:  {"acme/a", "acme/admins", "acme/b"},
+		`{"id":5,"slug":"b","organization":{"login":"evil"},"parent":{"id":6,"slug":"admins"}}`:  {"acme/a", "acme/b"},
+		`{"id":50,"slug":"b","organization":{"login":"acme"},"parent":{"id":6,"slug":"admins"}}`: {"acme/a", "acme/b"},
+	} {
+		a := signedInAs(t, Config{Needs: needTeams}, func(s *testidp.Server) {
+			s.Fail("/user/teams", testidp.JSON(`[{"id":1,"slug":"a","organization":{"login":"acme"},"parent":{"id":5,"slug":"b"}}]`))
+			s.Fail("/orgs/acme/teams/b", testidp.JSON(answer))
+			s.Fail("/orgs/acme/teams/admins", testidp.JSON(`{"id":6,"slug":"admins","organization":{"login":"acme"},"parent":null}`))
+		})
+		if diff := cmp.Diff(want, a.last.Groups); diff != "" {
+			t.Errorf("%s: %s", answer, diff)
+		}
+	}
+}
+
 // TestEnterpriseTeams are in no organization. That somebody is in one must not keep
 // them out.
 func TestEnterpriseTeams(t *testing.T) {
