@@ -32,7 +32,11 @@ func (o Options) cluster() bool {
 
 // target names the server for errors: never with a password.
 func (o Options) target() string {
-	return strings.Join(o.Addresses, ", ")
+	at := strings.Join(o.Addresses, ", ")
+	if o.SentinelMaster != "" {
+		return fmt.Sprintf("the primary %q of the sentinels %s", o.SentinelMaster, at)
+	}
+	return at
 }
 
 // credentials are asked for by every new connection.

@@ -125,7 +125,7 @@ var (
 // comes later, eviction, replicas that lag behind.
 func Open(ctx context.Context, options Options) (*Store, error) {
 	o := options.withDefaults()
-	if err := o.check(); err != nil {
+	if err := o.Check(); err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
 	s := &Store{meta: metaKey(o.Prefix), wait: o.Wait, now: o.Now, log: o.Logger, maxUnused: o.MaxUnusedClients}
@@ -140,7 +140,9 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	return s, nil
 }
 
-func (o Options) check() error {
+// Check reports what can be known to be wrong without a server.
+func (o Options) Check() error {
+	o = o.withDefaults()
 	if len(o.Addresses) == 0 {
 		return errors.New("no address is given")
 	}
