@@ -32,10 +32,18 @@ type StorageEngine interface {
 
 // UpstreamProvider is what a module of the namespace mcp_oauth.upstreams
 // provides.
+// It may be an OfflineAsker as well.
 type UpstreamProvider interface {
 	// Ref names the upstream for the allow rules, before it is built.
 	Ref() policy.Ref
 	// Build makes the upstream, which looks up what needs says: the union of what
 	// the allow rules of all resources ask for. It makes no network call.
 	Build(needs policy.Needs, logger *slog.Logger) (upstream.Upstream, error)
+}
+
+// OfflineAsker is an UpstreamProvider whose users can be asked to agree that they are
+// looked at again, or acted for, when they are not there.
+type OfflineAsker interface {
+	// AskOffline says whether that is needed. It counts for what is built afterwards.
+	AskOffline(on bool)
 }

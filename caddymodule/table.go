@@ -97,6 +97,9 @@ func (a *App) buildUpstreams(sites []*site) ([]upstream.Upstream, error) {
 		for _, s := range sites {
 			needs = needs.Union(s.resource.Policy.Needs(p.Ref().Name))
 		}
+		if o, ok := p.(OfflineAsker); ok {
+			o.AskOffline(a.settings.recheck > 0 || forwards(sites))
+		}
 		up, err := p.Build(needs, a.logger)
 		if err != nil {
 			return nil, err
@@ -137,8 +140,13 @@ func judge(sites []*site) func(string, identity.Identity) bool {
 func (a *App) recheck(sites []*site, ups []upstream.Upstream) gateway.Recheck {
 	return gateway.Recheck{
 		Interval: a.settings.recheck, Outage: a.settings.outage, Upstreams: ups,
-		Forwards: slices.ContainsFunc(sites, func(s *site) bool { return s.resource.ForwardUpstreamToken }),
+		Forwards: forwards(sites), Allowed: judge(sites),
 	}
+}
+
+// forwards reports whether some backend gets tokens of users.
+func forwards(sites []*site) bool {
+	return slices.ContainsFunc(sites, func(s *site) bool { return s.resource.ForwardUpstreamToken })
 }
 
 // complete builds the server of every issuer.

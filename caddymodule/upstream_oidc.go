@@ -132,4 +132,5 @@ var (
 	_ caddy.Provisioner     = (*OIDC)(nil)
 	_ caddyfile.Unmarshaler = (*OIDC)(nil)
 	_ UpstreamProvider      = (*OIDC)(nil)
+	_ OfflineAsker          = (*OIDC)(nil)
 )
