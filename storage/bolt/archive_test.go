@@ -226,6 +226,7 @@ func TestImportBuildsEveryList(t *testing.T) {
 		t.Fatal(err)
 	}
 	other, _ := open(t, tempPath(t))
+	other.listRun = 70 // so that it takes several
 	// Twice the same: the later one takes the place of the first in every list.
 	if err := other.Import(t.Context(), sequence(append(entries, entries...))); err != nil {
 		t.Fatal(err)

@@ -65,6 +65,8 @@ type Store struct {
 
 	// exportPatience is how long an export waits for its reader.
 	exportPatience time.Duration
+	// listRun is how many records an import lists together.
+	listRun int
 
 	closeOnce sync.Once
 	closing   chan struct{}
@@ -91,6 +93,7 @@ func Open(path string, options Options) (*Store, error) {
 		maxUnused: o.MaxUnusedClients,
 
 		exportPatience: exportPatience,
+		listRun:        listRun,
 		closing:        make(chan struct{}),
 	}
 	if err := s.committer.guarded(func() error { return prepare(db, o.Logger) }); err != nil {

@@ -15,12 +15,13 @@ import (
 
 // An import has two phases. First come the records alone, in whatever order the
 // archive has them: a page for each, as keys are hashes. Then all lists are made,
-// each in its own order, so that a page is written for many entries. Bounds of one
-// transaction of either:
+// each in its own order, so that a page is written for many entries. That leaves
+// few free pages, too: every later commit sorts them. Bounds of one transaction of
+// either phase:
 const (
 	importBatch      = 2000
 	importBatchBytes = 8 << 20
-	importLists      = 50_000 // records of one kind
+	importLists      = 50_000 // entries
 )
 
 // keyImporting marks a file with an import that has not come to its end. Open
@@ -33,10 +34,14 @@ var _ storage.Archive = (*Store)(nil)
 // Import implements storage.Archive. After an error, a crash or a kill the file
 // cannot be opened any more.
 func (s *Store) Import(ctx context.Context, entries iter.Seq2[storage.Entry, error]) error {
-	in := importer{step: func(fn func(*writeTx) error) error {
-		_, err := write(ctx, s, "import", func(w *writeTx) (nothing, error) { return nothing{}, fn(w) })
-		return err
-	}}
+	in := importer{
+		run:  s.listRun,
+		view: func(fn func(*bbolt.Tx) error) error { return explain("import", s.committer.view(fn)) },
+		step: func(fn func(*writeTx) error) error {
+			_, err := write(ctx, s, "import", func(w *writeTx) (nothing, error) { return nothing{}, fn(w) })
+			return err
+		},
+	}
 	if err := in.step(beginImport); err != nil {
 		return err
 	}
@@ -88,6 +93,8 @@ func wantWhole(tx *bbolt.Tx) error {
 
 // importer collects records for one transaction after the other.
 type importer struct {
+	run   int // see listRun
+	view  func(func(*bbolt.Tx) error) error
 	step  func(func(*writeTx) error) error
 	batch []func(*writeTx) error
 	size  int
@@ -126,20 +133,40 @@ func (in *importer) flush() error {
 	})
 }
 
-// lists makes the lists of all records.
+// lists makes the lists of all records, listRun of one kind at a time.
 func (in *importer) lists() error {
 	for _, k := range kinds {
 		for after, more := []byte{}, true; more; {
-			var last []byte
-			err := in.step(func(w *writeTx) (err error) {
-				last, err = k.list(w, after)
+			var lists []*list
+			err := in.view(func(tx *bbolt.Tx) (err error) {
+				lists, after, err = k.collect(tx, after, in.run)
 				return err
 			})
 			if err != nil {
 				return err
 			}
-			after, more = last, last != nil
+			for _, l := range lists {
+				if err := in.list(l); err != nil {
+					return err
+				}
+			}
+			more = after != nil
 		}
+	}
+	return nil
+}
+
+func (in *importer) list(l *list) error {
+	for from := 0; from < len(l.entries); {
+		n := 0
+		err := in.step(func(w *writeTx) (err error) {
+			n, err = l.put(w, from)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		from += n
 	}
 	return nil
 }

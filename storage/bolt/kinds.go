@@ -21,9 +21,8 @@ type kind struct {
 	// parse reads a record and returns how to store exactly these bytes, which the
 	// caller leaves alone from then on. What was stored so is in no list yet.
 	parse func(data []byte) (func(*writeTx) error, error)
-	// list lists some of the records after a name and returns the last of them, nil
-	// where there were none.
-	list func(w *writeTx, after []byte) (last []byte, err error)
+	// collect returns what some of the records after a name are listed as.
+	collect func(tx *bbolt.Tx, after []byte, limit int) (lists []*list, last []byte, err error)
 	// recount sets the counters of its indexes.
 	recount func(*bbolt.Tx) error
 }
@@ -66,7 +65,7 @@ func kindOf[R storage.Record](name storage.Kind, t table[R]) kind {
 			}
 			return func(w *writeTx) error { return t.restore(w, rec, data) }, nil
 		},
-		list:    t.listSome,
+		collect: t.collect,
 		recount: t.recount,
 	}
 }

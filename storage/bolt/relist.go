@@ -5,59 +5,84 @@ package bolt
 import (
 	"bytes"
 	"fmt"
-	"iter"
 	"slices"
 
 	"go.etcd.io/bbolt"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 )
 
-// listSome is kind.list.
-func (t table[R]) listSome(w *writeTx, after []byte) (last []byte, err error) {
-	lists := map[string][][]byte{}
-	cursor := w.tx.Bucket(t.bucket).Cursor()
-	name, _ := cursor.Seek(after)
-	if bytes.Equal(name, after) {
-		name, _ = cursor.Next()
-	}
-	for n := 0; name != nil && n < importLists; n++ {
-		k := key(name)
-		rec, _, err := t.load(w.tx, k)
-		if err != nil {
-			return nil, err
-		}
-		for bucket, entry := range t.entries(rec, k) {
-			lists[bucket] = append(lists[bucket], entry)
-		}
-		last = bytes.Clone(name)
-		name, _ = cursor.Next()
-	}
-	for bucket, entries := range lists {
-		w.changed = true
-		slices.SortFunc(entries, bytes.Compare)
-		b := w.tx.Bucket([]byte(bucket))
-		for _, entry := range entries {
-			if err := b.Put(entry, nil); err != nil {
-				return nil, fmt.Errorf("%s: %w", bucket, err)
-			}
-		}
-	}
-	return last, nil
+// listRun is how many records of one kind are listed together, which takes about
+// 200 bytes of memory for each. Within a run a list is written from its beginning
+// to its end, every page once.
+const listRun = 1_000_000
+
+// list is a part of an index or a group: its entries in no order yet.
+type list struct {
+	bucket  []byte
+	length  int // of an entry
+	entries []listEntry
 }
 
-// entries yields what a record is listed as, by bucket.
-func (t table[R]) entries(rec *R, k key) iter.Seq2[string, []byte] {
-	return func(yield func(string, []byte) bool) {
-		for _, x := range t.indexes {
-			if at, listed := x.at(rec); listed && !yield(string(x.bucket), entryOf(at, k)) {
-				return
-			}
-		}
-		for _, g := range t.groups {
-			if !yield(string(g.bucket), g.entry(rec, k)) {
-				return
-			}
+// listEntry has room for an entry of either.
+type listEntry [2 * len(key{})]byte
+
+func (l *list) add(entry []byte) {
+	var e listEntry
+	l.length = copy(e[:], entry)
+	l.entries = append(l.entries, e)
+}
+
+func (l *list) sort() {
+	slices.SortFunc(l.entries, func(a, b listEntry) int { return bytes.Compare(a[:], b[:]) })
+}
+
+// put stores the entries from one on, as many as one transaction should, and
+// returns how many.
+func (l *list) put(w *writeTx, from int) (n int, err error) {
+	w.changed = true
+	b := w.tx.Bucket(l.bucket)
+	b.FillPercent = 0.9 // they come in order: a page that is full stays so
+	end := min(from+importLists, len(l.entries))
+	for _, e := range l.entries[from:end] {
+		if err := b.Put(e[:l.length], nil); err != nil {
+			return 0, fmt.Errorf("%s: %w", l.bucket, err)
 		}
 	}
+	return end - from, nil
+}
+
+// collect returns the lists of up to limit records after a name, sorted, with the
+// name of the last record, nil where there is none.
+func (t table[R]) collect(tx *bbolt.Tx, after []byte, limit int) (lists []*list, last []byte, err error) {
+	for _, name := range t.buckets()[1:] {
+		lists = append(lists, &list{bucket: name})
+	}
+	cursor := tx.Bucket(t.bucket).Cursor()
+	name, raw := cursor.Seek(after)
+	if bytes.Equal(name, after) {
+		name, raw = cursor.Next()
+	}
+	for n := 0; name != nil && n < limit; n++ {
+		rec, err := storage.Decode[R](raw)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", t.bucket, err)
+		}
+		for i, x := range t.indexes {
+			if at, listed := x.at(rec); listed {
+				lists[i].add(entryOf(at, key(name)))
+			}
+		}
+		for i, g := range t.groups {
+			lists[len(t.indexes)+i].add(g.entry(rec, key(name)))
+		}
+		last = bytes.Clone(name)
+		name, raw = cursor.Next()
+	}
+	for _, l := range lists {
+		l.sort()
+	}
+	return lists, last, nil
 }
 
 func (t table[R]) recount(tx *bbolt.Tx) error {
