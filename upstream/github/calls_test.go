@@ -90,6 +90,23 @@ func TestCallsOfACheckAreBounded(t *testing.T) {
 	}
 }
 
+// TestAttackInvitations: mallory invites somebody into thousands of organizations.
+// GitHub is asked for memberships only, so that the list does not get too long to
+// be read.
+func TestAttackInvitations(t *testing.T) {
+	t.Parallel()
+	a := signedIn(t, func(c *testidp.Config) { c.PageSize = 1 })
+	a.change(func(u *testidp.User) {
+		for i := range 2 * maxPages {
+			u.Pending = append(u.Pending, fmt.Sprintf("evil-%d", i))
+		}
+	})
+	a.holds("github", "github/cats")
+	if n := len(a.srv.Requests("/user/memberships/orgs")); n != 1 {
+		t.Errorf("%d pages", n)
+	}
+}
+
 // TestTenTokens: GitHub has room for ten tokens of a user with one app and one set
 // of scopes. The one that checks work with is the one that was used last, so that
 // sign-ins whose tokens are dropped do not push it out.
