@@ -22,8 +22,12 @@ type source struct {
 	wait  time.Duration
 }
 
-func (s *source) fetch(context.Context) (*int, error) {
-	time.Sleep(s.wait)
+func (s *source) fetch(ctx context.Context) (*int, error) {
+	select {
+	case <-time.After(s.wait):
+	case <-ctx.Done():
+		return nil, upstream.Refuse(upstream.ReasonUnavailable, "gone: %w", ctx.Err())
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls++

@@ -33,7 +33,7 @@ func signedIn(t *testing.T, edit ...func(*provider)) *renewing {
 	t.Helper()
 	c := newClock()
 	p := newProvider(c.now)
-	p.answer = func(a claims) { a["refresh_token"] = theRefresh }
+	p.answer = func(a claims) { a["refresh_token"], a["scope"] = theRefresh, "openid profile" }
 	for _, e := range edit {
 		e(p)
 	}
@@ -74,7 +74,7 @@ func TestCheckRenews(t *testing.T) {
 	if form.Get("grant_type") != "refresh_token" || form.Get("refresh_token") != theRefresh {
 		t.Errorf("form %v", form)
 	}
-	want := []*upstream.Token{{Access: "access-token-2", Refresh: "refresh-token-2", Expiry: r.clock.now().Add(5 * time.Minute), ID: r.saved[0].ID}}
+	want := []*upstream.Token{{Access: "access-token-2", Refresh: "refresh-token-2", Scope: "openid profile", Expiry: r.clock.now().Add(5 * time.Minute), ID: r.saved[0].ID}}
 	if diff := cmp.Diff(want, r.saved); diff != "" || r.saved[0].ID == r.tok.ID {
 		t.Errorf("saved (-want +got):\n%s", diff)
 	}
@@ -98,6 +98,12 @@ func TestCheckOfAFreshToken(t *testing.T) {
 	}
 	r.clock.pass(time.Second)
 	if _, err := r.check(t); err != nil || len(r.saved) != 2 {
+		t.Errorf("renewed %d times, error %v", len(r.saved), err)
+	}
+	// A clock that was set back does not make it fresh for years.
+	r.tok = r.saved[1]
+	r.clock.pass(-time.Hour)
+	if _, err := r.check(t); err != nil || len(r.saved) != 3 {
 		t.Errorf("renewed %d times, error %v", len(r.saved), err)
 	}
 }
@@ -437,7 +443,7 @@ func TestRefresh(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &upstream.Token{Access: "access-token-2", Refresh: "refresh-token-2", Expiry: r.clock.now().Add(5 * time.Minute), ID: newest.ID}
+	want := &upstream.Token{Access: "access-token-2", Refresh: "refresh-token-2", Scope: "openid profile", Expiry: r.clock.now().Add(5 * time.Minute), ID: newest.ID}
 	if diff := cmp.Diff(want, newest); diff != "" || newest.ID == r.tok.ID || newest.ID == "" {
 		t.Errorf("token (-want +got):\n%s", diff)
 	}

@@ -32,8 +32,8 @@ func (o *OIDC) exchange(ctx context.Context, code, verifier, redirectURI string)
 
 // renew exchanges the refresh token (RFC 6749 §6). The provider may make the old
 // one worthless with its answer, so a caller who goes away does not take the answer
-// with them. The result has the old refresh token and the old id_token if no new
-// one came; fresh is the new id_token.
+// with them. The result has the old refresh token, which is x/oauth2's doing, and the
+// old id_token and scope if no new ones came; fresh is the new id_token.
 func (o *OIDC) renew(ctx context.Context, old *upstream.Token) (t *upstream.Token, fresh string, err error) {
 	m, err := o.discovery.get(ctx, discoveryFresh)
 	if err != nil {
@@ -54,9 +54,6 @@ func (o *OIDC) renew(ctx context.Context, old *upstream.Token) (t *upstream.Toke
 	fresh = t.ID
 	if t.ID = keepable(t.ID); t.ID == "" {
 		t.ID = old.ID
-	}
-	if t.Refresh == "" {
-		t.Refresh = old.Refresh
 	}
 	if t.Scope == "" { // RFC 6749 §5.1: the same as before
 		t.Scope = old.Scope
