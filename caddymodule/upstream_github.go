@@ -18,12 +18,16 @@ import (
 func init() { caddy.RegisterModule(GitHub{}) }
 
 // GitHub lets users sign in at github.com, GitHub Enterprise Server or GitHub
-// Enterprise Cloud with data residency. It needs an OAuth app (or the OAuth
-// part of a GitHub App) whose callback URL is `https://<site>/callback/github`,
-// with the name of this upstream in place of `github` if it has one.
+// Enterprise Cloud with data residency. It needs an OAuth App, or a GitHub App with
+// the account permission "Email addresses: read" and, for rules about organizations,
+// the organization permission "Members: read". The callback URL is
+// `https://<site>/callback/github`, with the name of this upstream in place of
+// `github` if it has one.
 //
-// The user's GitHub token is used to find out who they are and which of the
-// organizations and teams named by allow rules they belong to, and then dropped.
+// The user's GitHub token is used to find out who they are and which organizations
+// and teams they belong to, where allow rules need that. It is kept, encrypted, only
+// if it is needed later: to look at the user again (`recheck_upstream`) or for the
+// backend (`forward_upstream_token`).
 type GitHub struct {
 	// Name of this upstream, needed only where there are several. It becomes the
 	// last segment of the callback URL, and qualifies allow rules as in
