@@ -32,10 +32,11 @@ type cached[T any] struct {
 
 	mu       sync.Mutex
 	value    *T
-	fetched  time.Time // when value came
-	pause    time.Time // nothing is asked for before
-	failures int       // since the last success
-	err      error     // the last failure, nil after a success
+	fetched  time.Time     // when value came
+	asked    time.Time     // when the last request ended
+	pause    time.Duration // from then on, nothing is asked for
+	failures int           // since the last success
+	err      error         // the last failure, nil after a success
 }
 
 func newCached[T any](now func() time.Time, fetch func(context.Context) (*T, error)) *cached[T] {
@@ -52,15 +53,15 @@ func (c *cached[T]) peek() *T {
 // get returns the document, fetched at most fresh ago. An older one serves up to
 // a day if no other is to be had.
 func (c *cached[T]) get(ctx context.Context, fresh time.Duration) (*T, error) {
-	young := func(_ *T, age time.Duration) bool { return age < fresh }
-	if v, age, ok := c.current(); ok && young(v, age) {
+	young := func(_ *T, age time.Duration) bool { return age >= 0 && age < fresh }
+	if v, age := c.current(); v != nil && young(v, age) {
 		return v, nil
 	}
 	v, err := c.renew(ctx, young)
 	if err == nil {
 		return v, nil
 	}
-	if old, age, ok := c.current(); ok && age < usable {
+	if old, age := c.current(); old != nil && age < usable {
 		return old, nil
 	}
 	return nil, err
@@ -71,13 +72,12 @@ func (c *cached[T]) newer(ctx context.Context, old *T) (*T, error) {
 	return c.renew(ctx, func(v *T, _ time.Duration) bool { return v != old })
 }
 
-// current returns the document and its age, not ok if there is none or the clock
-// went back behind its time.
-func (c *cached[T]) current() (v *T, age time.Duration, ok bool) {
+// current returns the document, nil if there is none, and its age, which is below
+// zero where the clock was set back.
+func (c *cached[T]) current() (v *T, age time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	age = c.now().Sub(c.fetched)
-	return c.value, age, c.value != nil && age >= 0
+	return c.value, c.now().Sub(c.fetched)
 }
 
 // renew fetches the document, unless the one that is there meanwhile is enough.
@@ -96,7 +96,7 @@ func (c *cached[T]) renew(ctx context.Context, enough func(*T, time.Duration) bo
 }
 
 func (c *cached[T]) fill(ctx context.Context, enough func(*T, time.Duration) bool) (*T, error) {
-	if v, age, ok := c.current(); ok && enough(v, age) {
+	if v, age := c.current(); v != nil && enough(v, age) {
 		return v, nil
 	}
 	if err := c.paused(); err != nil {
@@ -105,15 +105,15 @@ func (c *cached[T]) fill(ctx context.Context, enough func(*T, time.Duration) boo
 	v, err := c.fetch(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now := c.now()
+	c.asked = c.now()
 	if err != nil {
 		c.err = err
-		c.pause = now.Add(max(backoff(c.failures), askedPause(err)))
+		c.pause = max(backoff(c.failures), askedPause(err))
 		c.failures++
 		return nil, err
 	}
-	c.value, c.fetched = v, now
-	c.err, c.failures, c.pause = nil, 0, now.Add(minPause)
+	c.value, c.fetched = v, c.asked
+	c.err, c.failures, c.pause = nil, 0, minPause
 	return v, nil
 }
 
@@ -121,9 +121,9 @@ func (c *cached[T]) fill(ctx context.Context, enough func(*T, time.Duration) boo
 func (c *cached[T]) paused() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	wait := c.pause.Sub(c.now())
+	since := c.now().Sub(c.asked)
 	switch {
-	case wait <= 0 || wait > maxRetryAfter: // over, or the clock went back
+	case since < 0 || since >= c.pause: // the clock was set back, or it is over
 		return nil
 	case c.err != nil:
 		return c.err

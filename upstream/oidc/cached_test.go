@@ -236,11 +236,17 @@ func TestCachedWithAClockThatIsSetBack(t *testing.T) {
 	s := &source{value: 1}
 	c := newCached(k.now, s.fetch)
 	wantValue(t, c, time.Hour, 1)
-	k.pass(-365 * 24 * time.Hour)
-	s.set(2, nil)
-	wantValue(t, c, time.Hour, 2)
-	wantValue(t, c, time.Hour, 2)
-	if s.count() != 2 {
-		t.Errorf("%d requests", s.count())
+	for i, back := range []time.Duration{365 * 24 * time.Hour, time.Minute, time.Second} {
+		k.pass(-back)
+		s.set(i+2, nil)
+		wantValue(t, c, time.Hour, i+2)
+		wantValue(t, c, time.Hour, i+2)
+		if s.count() != i+2 {
+			t.Errorf("back by %s: %d requests", back, s.count())
+		}
 	}
+	// It serves as well as any other where there is none to be had.
+	k.pass(-time.Hour)
+	s.set(0, upstream.Refuse(upstream.ReasonUnavailable, "down"))
+	wantValue(t, c, time.Hour, 4)
 }
