@@ -26,9 +26,19 @@ var identityHeaders = []string{
 	headerUser, headerUsername, headerEmail, headerGroups, headerClientID, headerScope, headerAssertion,
 }
 
-// guardedHeaders are removed on guarded requests besides: the client's
-// credentials are for us alone, and reverse_proxy would re-add Upgrade.
-var guardedHeaders = []string{"Authorization", "DPoP", "Upgrade", "Te", "Trailer"}
+// isGuarded names what is removed on guarded requests besides: the client's
+// credentials are for us alone, and reverse_proxy would re-add Upgrade. Of session
+// ids only the canonical spelling was checked, and a backend that folds names would
+// take another one for the session.
+func isGuarded(name string) bool {
+	switch name {
+	case "Authorization", "DPoP", "Dpop", "Upgrade", "Te", "Trailer":
+		return true
+	case headerSession:
+		return false
+	}
+	return foldsTo(name, headerSession)
+}
 
 // StripInbound deletes every header that a backend could take for one of our
 // identity headers: same name in any case, with '_' or anything else that is no
@@ -133,16 +143,10 @@ func isProtocolHeader(name string) bool {
 
 // stripCredentials removes what was meant for the gateway: tokens in every place
 // a client may put them, and our own cookies. The query parameter access_token is
-// never honoured (OAuth 2.1 §5.1) and must not reach the backend either. A session
-// id in a folded spelling goes too: only the canonical one was checked, and a
-// backend that folds names would take it for the session.
+// never honoured (OAuth 2.1 §5.1) and must not reach the backend either.
 func stripCredentials(r *http.Request) {
-	for _, name := range guardedHeaders {
-		delete(r.Header, name)
-	}
-	delete(r.Header, "Dpop") // canonical form of DPoP
 	for name := range r.Header {
-		if name != headerSession && foldsTo(name, headerSession) {
+		if isGuarded(name) {
 			delete(r.Header, name)
 		}
 	}
