@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 )
 
 // clicks is a sign-in page that is filled in and can be sent any number of times, with
@@ -116,12 +117,28 @@ func TestFirstClickIsHungUp(t *testing.T) {
 	t.Parallel()
 	c := newClicks(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
+	c.store.Store = &attentiveStore{c.store.Store, cancel}
 	c.do(c.request().WithContext(ctx))
 	wantCode(t, c.click())
 	if n := c.rec.count("CreateGrant"); n != 1 {
 		t.Errorf("%d grants", n)
 	}
+}
+
+// attentiveStore does not write for a caller who has gone. The caller goes as soon as
+// the sign-in is taken.
+type attentiveStore struct {
+	storage.Store
+	hangUp func()
+}
+
+func (s *attentiveStore) TakePending(ctx context.Context, issuer string, id storage.Hash) (*storage.Pending, error) {
+	defer s.hangUp()
+	return s.Store.TakePending(ctx, issuer, id)
+}
+
+func (s *attentiveStore) CreateGrant(ctx context.Context, g *storage.Grant) error {
+	return errors.Join(ctx.Err(), s.Store.CreateGrant(ctx, g))
 }
 
 // Who is not allowed learns that, and not that something took too long.
@@ -226,13 +243,25 @@ func TestAttackAnswerWithoutThePassword(t *testing.T) {
 	wantCode(t, b.submit(action, with(fields, "username", "alice", "password", alicePassword)))
 }
 
-// Attack: the address of another list of users asks for the answer of this one.
+// Attack: the address of another list of users, where mallory has a password for the
+// same name, asks for the answer of this one.
 func TestAttackAnswerAtAnotherUpstream(t *testing.T) {
 	t.Parallel()
 	c := newClicks(t)
+	other := &otherList{}
+	c.config.Upstreams = append(c.config.Upstreams, other)
+	c.reload()
+	c.action, c.fields = c.browser.signInPage(authorizeQuery(c.clientID, loopbackURI, "scope", ""))
+	c.fields = with(c.fields, "username", "alice", "password", alicePassword)
+	c.cookies = maps.Clone(c.browser.cookies)
 	wantCode(t, c.click())
-	c.action = oauth.PathCallback + "github"
-	if resp := c.click(); resp.StatusCode == http.StatusSeeOther {
-		t.Errorf("sent to %s", resp.Header.Get("Location"))
+	c.action = oauth.PathCallback + other.Name()
+	wantPage(t, c.click(), http.StatusBadRequest, "flow_expired")
+	if other.calls() != 0 {
+		t.Error("the other list looked at the password")
 	}
 }
+
+type otherList struct{ scriptedPasswords }
+
+func (*otherList) Name() string { return "home" }

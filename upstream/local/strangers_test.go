@@ -100,6 +100,17 @@ func TestStrangersWait(t *testing.T) {
 	}
 }
 
+// TestSignInsCostNothing: bob travels, and is never wrong.
+func TestSignInsCostNothing(t *testing.T) {
+	t.Parallel()
+	l, _, _ := throttled(t)
+	for i := range 2 * overallBurst {
+		if err := try(t, l, "bob", right, botnet(i)); err != nil {
+			t.Fatalf("from the %d. address: %v", i+1, err)
+		}
+	}
+}
+
 // TestAttackKnownSourceOfAnother: having signed in to an own account from an address
 // makes it no less strange to other accounts.
 func TestAttackKnownSourceOfAnother(t *testing.T) {
