@@ -15,22 +15,19 @@ import (
 
 func TestContract(t *testing.T) {
 	t.Parallel()
-	storagetest.Run(t, harness(t, ""))
+	storagetest.Run(t, harness(t))
 }
 
-// harness gives every test a schema of its own on one server. mode is what a
-// connection string behind a pooler asks for.
-func harness(t *testing.T, mode string) storagetest.Harness {
+// harness gives every store a schema of its own on one server.
+func harness(t *testing.T) storagetest.Harness {
 	t.Helper()
 	dsn := testpostgres.Shared(t).DSN()
-	if mode != "" {
-		dsn += "&default_query_exec_mode=" + mode
-	}
+	stock := newSchemas(t)
 	var schemas sync.Map // of the open stores
 	open := func(t *testing.T, schema string, c storagetest.Config) storage.Store {
 		t.Helper()
 		st, err := postgres.Open(t.Context(), postgres.Options{
-			DSN: dsn, Schema: schema, MaxConnections: 4, Now: c.Now, SweepInterval: -1, MaxUnusedClients: c.MaxUnusedClients,
+			DSN: dsn + "&application_name=" + schema, Schema: schema, MaxConnections: 4, Now: c.Now, SweepInterval: -1, MaxUnusedClients: c.MaxUnusedClients,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -47,7 +44,7 @@ func harness(t *testing.T, mode string) storagetest.Harness {
 	return storagetest.Harness{
 		Open: func(t *testing.T, c storagetest.Config) storage.Store {
 			t.Helper()
-			return open(t, testpostgres.NewSchema(), c)
+			return open(t, stock.take(t), c)
 		},
 		Reopen: func(t *testing.T, st storage.Store, c storagetest.Config) storage.Store {
 			t.Helper()
