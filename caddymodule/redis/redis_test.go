@@ -15,7 +15,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/google/go-cmp/cmp"
 
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
@@ -168,16 +167,6 @@ func TestCaddyfileMistakes(t *testing.T) {
 			}
 		})
 	}
-}
-
-func FuzzCaddyfile(f *testing.F) {
-	f.Add("storage redis a {\n tls {\n ca x\n }\n wait 1 2s\n}")
-	f.Add("redis {\n password {env.X}\n db 1\n}")
-	f.Add("redis {")
-	f.Fuzz(func(_ *testing.T, input string) {
-		r := new(Redis)
-		_ = r.UnmarshalCaddyfile(caddyfile.NewTestDispenser(input))
-	})
 }
 
 // provision provisions a module of its own.
