@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// call is one request that is sent again and again, and what must come back.
+type call struct {
+	addr string
+	// tokens are used one after the other. None: no Authorization.
+	tokens []string
+	query  string
+	// status is what is expected; with 200 the id must be echoed, and the user where
+	// user is set.
+	status int
+	user   func(token int) string
+}
+
+// result is what a load did.
+type result struct {
+	requests  int
+	took      time.Duration
+	latencies []time.Duration
+}
+
+// run sends calls over conns connections, each waiting for its answer before it
+// sends the next, for a time. Every answer is checked.
+func (c call) run(conns int, d time.Duration) (result, error) {
+	var (
+		wg     sync.WaitGroup
+		mu     sync.Mutex
+		all    result
+		errs   []error
+		serial atomic.Int64
+		began  = time.Now()
+	)
+	for range conns {
+		wg.Go(func() {
+			latencies, err := c.loop(&serial, began.Add(d))
+			mu.Lock()
+			defer mu.Unlock()
+			all.latencies = append(all.latencies, latencies...)
+			errs = append(errs, err)
+		})
+	}
+	wg.Wait()
+	all.requests, all.took = len(all.latencies), time.Since(began)
+	return all, errors.Join(errs...)
+}
+
+// loop is one connection. It speaks HTTP by hand: a client that costs little
+// leaves the machine to what is measured.
+func (c call) loop(serial *atomic.Int64, end time.Time) ([]time.Duration, error) {
+	conn, err := net.Dial("tcp", c.addr)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	var out bytes.Buffer
+	var latencies []time.Duration
+	for time.Now().Before(end) {
+		n := serial.Add(1)
+		token := int(n) % max(len(c.tokens), 1)
+		c.write(&out, n, token)
+		began := time.Now()
+		if _, err := conn.Write(out.Bytes()); err != nil {
+			return latencies, err
+		}
+		if err := c.check(in, n, token); err != nil {
+			return latencies, err
+		}
+		latencies = append(latencies, time.Since(began))
+	}
+	return latencies, nil
+}
+
+func (c call) write(out *bytes.Buffer, n int64, token int) {
+	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"echo","arguments":{"text":"hello"}}}`, n)
+	out.Reset()
+	fmt.Fprintf(out, "POST /mcp%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"+
+		"Mcp-Protocol-Version: 2025-11-25\r\nUser-Agent: bench\r\nContent-Length: %d\r\n", c.query, c.addr, len(body))
+	if len(c.tokens) > 0 {
+		fmt.Fprintf(out, "Authorization: Bearer %s\r\n", c.tokens[token])
+	}
+	out.WriteString("\r\n")
+	out.WriteString(body)
+}
+
+func (c call) check(in *bufio.Reader, n int64, token int) error {
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	switch {
+	case err != nil:
+		return err
+	case resp.StatusCode != c.status:
+		return fmt.Errorf("status %d, want %d: %s", resp.StatusCode, c.status, body)
+	case c.status != http.StatusOK:
+		return nil
+	case !bytes.Contains(body, []byte(`"id":`+strconv.FormatInt(n, 10)+`,`)):
+		return fmt.Errorf("the answer is not to request %d: %s", n, body)
+	case c.user != nil && !bytes.Contains(body, []byte(`"`+c.user(token)+`"`)):
+		return fmt.Errorf("the backend was not told %s: %s", c.user(token), body)
+	}
+	return nil
+}

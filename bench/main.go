@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command bench measures what the gateway costs beside plain reverse_proxy: the same
+// binary, the same backend, in turns, in processor time as the operating system
+// counts it, with every answer checked.
+//
+//	go run ./bench                     the short run, about five minutes
+//	go run ./bench -run calls,tokens   some scenarios only
+//	go run ./bench -long               more and longer rounds, a million grants
+//
+// It uses loopback only and stops by itself. Figures are ratios: compare them, not
+// the times, between machines. See docs/performance.md for what they mean.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// options of one run.
+type options struct {
+	rounds int
+	round  time.Duration
+	grants []int
+	long   bool
+	// profile is a directory for processor profiles, empty for none.
+	profile string
+}
+
+type scenario struct {
+	name string
+	run  func(*rig, options, *report) error
+}
+
+// scenarios in the order in which they run.
+var scenarios = []scenario{
+	{"calls", calls},
+	{"live-tokens", liveTokens},
+	{"stored-grants", storedGrants},
+	{"tokens", refusals},
+	{"sse", eventStreams},
+	{"bodies", bodies},
+	{"logins", logins},
+	{"startup", startup},
+	{"flood", flood},
+	{"streams", streams},
+}
+
+func main() {
+	if addr := os.Getenv(envBackend); addr != "" {
+		fail(serveBackend(addr))
+	}
+	only := flag.String("run", "", "scenarios to run, separated by commas (default all): "+names())
+	long := flag.Bool("long", false, "more and longer rounds, up to a million grants")
+	binary := flag.String("caddy", "", "the Caddy to measure (default: build one)")
+	profile := flag.String("profile", "", "write processor profiles of both sides into this directory, in rounds that are not measured")
+	flag.Parse()
+	o := options{rounds: 10, round: 2 * time.Second, grants: []int{1000, 100_000}, long: *long}
+	if *long {
+		o = options{rounds: 20, round: 5 * time.Second, grants: []int{1000, 100_000, 1_000_000}, long: true}
+	}
+	o.profile = *profile
+	fail(run(*only, *binary, o))
+}
+
+func run(only, binary string, o options) error {
+	chosen, err := choose(only)
+	if err != nil {
+		return err
+	}
+	r, err := newRig(binary)
+	if err != nil {
+		return err
+	}
+	report := newReport(os.Stdout)
+	for _, s := range chosen {
+		if err = s.run(r, o, report); err != nil {
+			err = fmt.Errorf("%s: %w", s.name, err)
+			break
+		}
+	}
+	return errors.Join(err, r.close())
+}
+
+func choose(only string) ([]scenario, error) {
+	if only == "" {
+		return scenarios, nil
+	}
+	var chosen []scenario
+	for name := range strings.SplitSeq(only, ",") {
+		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no scenario %q; there are %s", name, names())
+		}
+		chosen = append(chosen, scenarios[i])
+	}
+	return chosen, nil
+}
+
+func names() string {
+	var all []string
+	for _, s := range scenarios {
+		all = append(all, s.name)
+	}
+	return strings.Join(all, ", ")
+}
+
+func fail(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}

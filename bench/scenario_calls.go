@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// contender is one side of a comparison: a load and the process it is put on.
+type contender struct {
+	call    call
+	process *process
+	admin   string
+}
+
+func (r *rig) viaGateway(tokens int) contender {
+	c := call{addr: r.gatewayAddr, status: http.StatusOK}
+	for i := range tokens {
+		c.tokens = append(c.tokens, r.state.accessToken(i%r.state.grants))
+	}
+	grants := r.state.grants
+	c.user = func(token int) string { return person(token % grants / grantsPerUser).Subject() }
+	return contender{c, r.gateway, r.gatewayAdmin}
+}
+
+func (r *rig) viaPlain() contender {
+	c := call{addr: r.plainAddr, status: http.StatusOK, tokens: []string{r.state.accessToken(0)}}
+	return contender{c, r.plain, r.plainAdmin}
+}
+
+// measure runs one round and returns the processor time of one request.
+func (c contender) measure(conns int, d time.Duration) (perRequest float64, p99 time.Duration, err error) {
+	before, err := c.process.cpu()
+	if err != nil {
+		return 0, 0, err
+	}
+	res, err := c.call.run(conns, d)
+	if err != nil {
+		return 0, 0, fmt.Errorf("%s: %w", c.process.name, err)
+	}
+	after, err := c.process.cpu()
+	if err != nil {
+		return 0, 0, err
+	}
+	if res.requests == 0 {
+		return 0, 0, fmt.Errorf("%s: no request in %s", c.process.name, d)
+	}
+	return float64(after-before) / float64(res.requests), percentile(res.latencies, 0.99), nil
+}
+
+// compare runs a against b in turns, ABBA, after a warm-up of both.
+func compare(a, b contender, conns int, o options) (cpu, p99 ratio, baseline time.Duration, err error) {
+	for _, c := range []contender{a, b} {
+		if _, _, err := c.measure(conns, o.round/2); err != nil {
+			return ratio{}, ratio{}, 0, err
+		}
+	}
+	var cpus, tails [2][]float64
+	for round := range o.rounds {
+		order := []int{0, 1}
+		if round%2 == 1 {
+			order = []int{1, 0}
+		}
+		for _, side := range order {
+			per, tail, err := []contender{a, b}[side].measure(conns, o.round)
+			if err != nil {
+				return ratio{}, ratio{}, 0, err
+			}
+			cpus[side], tails[side] = append(cpus[side], per), append(tails[side], float64(tail))
+		}
+	}
+	mean, _ := meanAndDeviation(cpus[1])
+	return pairedRatio(cpus[0], cpus[1]), pairedRatio(tails[0], tails[1]), time.Duration(mean), nil
+}
+
+// calls compares authenticated tools/call requests with plain reverse_proxy.
+func calls(r *rig, o options, report *report) error {
+	if err := r.start(1000); err != nil {
+		return err
+	}
+	for _, conns := range []int{1, 8, 64} {
+		cpu, p99, base, err := compare(r.viaGateway(1), r.viaPlain(), conns, o)
+		if err != nil {
+			return err
+		}
+		if err := profileBoth(o, fmt.Sprint("calls-", conns), conns, r.viaGateway(1), r.viaPlain()); err != nil {
+			return err
+		}
+		report.add(fmt.Sprintf("calls, %d connections", conns), cpu, "≤ 1.03", fmt.Sprintf("p99 %s, plain %s a call", p99, base.Round(100*time.Nanosecond)))
+	}
+	return nil
+}
+
+// liveTokens is calls with ten thousand tokens in use at once.
+func liveTokens(r *rig, o options, report *report) error {
+	if err := r.start(10_000); err != nil {
+		return err
+	}
+	cpu, p99, _, err := compare(r.viaGateway(10_000), r.viaPlain(), 8, o)
+	if err != nil {
+		return err
+	}
+	report.add("calls, 10,000 live tokens", cpu, "≤ 1.05", "p99 "+p99.String())
+	return nil
+}
+
+// storedGrants compares a gateway with many stored grants with itself with few. The
+// two cannot run at once, so each is compared with plain reverse_proxy.
+func storedGrants(r *rig, o options, report *report) error {
+	for _, n := range o.grants {
+		if err := r.start(n); err != nil {
+			return err
+		}
+		cpu, p99, _, err := compare(r.viaGateway(1000), r.viaPlain(), 8, o)
+		if err != nil {
+			return err
+		}
+		report.add(fmt.Sprintf("calls, %d stored grants", n), cpu, "within 3 % of each other", "p99 "+p99.String())
+	}
+	return nil
+}

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"time"
+)
+
+// eventStreams compares answers that are event streams.
+func eventStreams(r *rig, o options, report *report) error {
+	if err := r.start(1000); err != nil {
+		return err
+	}
+	for _, events := range []int{1, 100} {
+		gateway, plain := r.viaGateway(1), r.viaPlain()
+		gateway.call.query = fmt.Sprint("?events=", events)
+		plain.call.query = gateway.call.query
+		cpu, tail, base, err := compare(gateway, plain, 8, o)
+		if err != nil {
+			return err
+		}
+		report.add(fmt.Sprintf("event stream, %d events", events), cpu, "≤ 1.03",
+			fmt.Sprintf("p99 %s, plain %s an event", tail, (base/time.Duration(events)).Round(100*time.Nanosecond)))
+	}
+	return nil
+}
