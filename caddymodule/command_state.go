@@ -65,7 +65,10 @@ func runRestore(cmd *cobra.Command, args []string) error {
 	if err == nil {
 		err = fill(cmd.Context(), target, entries)
 	}
-	if err := errors.Join(err, target.store.Close()); err != nil {
+	if err != nil {
+		return errors.Join(err, target.store.Close())
+	}
+	if err := target.finish(); err != nil {
 		return err
 	}
 	return say(cmd, "restored %d records of %s into the store of %s", records, h.CreatedAt.Format("2006-01-02 15:04:05 MST"), to)
@@ -126,19 +129,26 @@ func runMigrate(cmd *cobra.Command, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, target.store.Close()) }()
-	if !target.ring.HasKey(source.ring.KeyCheck()) {
-		return errOtherKey
-	}
-	out, err := source.archive()
+	records, err := copyRecords(cmd.Context(), source, target)
 	if err != nil {
-		return err
+		return errors.Join(err, target.store.Close())
 	}
-	records := 0
-	if err := fill(cmd.Context(), target, counted(out.Export(cmd.Context()), &records)); err != nil {
+	if err := target.finish(); err != nil {
 		return err
 	}
 	return say(cmd, "copied %d records from the store of %s into that of %s", records, from, to)
+}
+
+func copyRecords(ctx context.Context, source, target *offlineState) (records int, err error) {
+	if !target.ring.HasKey(source.ring.KeyCheck()) {
+		return 0, errOtherKey
+	}
+	out, err := source.archive()
+	if err != nil {
+		return 0, err
+	}
+	err = fill(ctx, target, counted(out.Export(ctx), &records))
+	return records, err
 }
 
 // fill imports records and says what to do where only some came through.

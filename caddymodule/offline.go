@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -35,11 +36,25 @@ func openOffline(ctx context.Context, config, adapter string) (*offlineState, er
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config, err)
 	}
-	store, err := app.engine.Open(slog.New(slog.DiscardHandler))
+	store, err := app.engine.Open(app.logger)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config, err)
 	}
 	return &offlineState{config: config, app: app, ring: ring, store: store}, nil
+}
+
+// finish closes a store that was filled, and gives back the space that filling it
+// left behind.
+func (o *offlineState) finish() error {
+	if err := o.store.Close(); err != nil {
+		return err
+	}
+	if engine, ok := o.app.engine.(Compacter); ok {
+		if _, _, err := engine.Compact(); err != nil {
+			return fmt.Errorf("everything was written, but the file could not be made smaller: %w", err)
+		}
+	}
+	return nil
 }
 
 // archive is the store as something that can be exported and imported.
@@ -70,7 +85,8 @@ func loadOffline(ctx context.Context, config, adapter string) (*App, error) {
 	if err := json.Unmarshal(cfg.Apps[appName], app); err != nil {
 		return nil, fmt.Errorf("%s: %w", config, err)
 	}
-	app.logger = slog.New(slog.DiscardHandler)
+	// What an engine warns of, a command should say, too.
+	app.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	guests, cancel := caddy.NewContext(caddy.Context{Context: ctx})
 	defer cancel()
 	err = errors.Join(app.loadStorage(guests), app.settleKeys(&app.settings))

@@ -110,11 +110,11 @@ func (s *Server) deleteClient(ctx context.Context, id string) *oauth.Error {
 	ctx, cancel := finish(ctx)
 	defer cancel()
 	grants, err := s.st.store.DeleteClient(ctx, s.cfg.Issuer, id)
+	for _, grantID := range grants { // gone, whatever came after them
+		s.st.forgetGrant(grantID)
+	}
 	if err != nil {
 		return s.storeError("delete client", err)
-	}
-	for _, grantID := range grants {
-		s.st.forgetGrant(grantID)
 	}
 	s.log.Info("client deleted itself", "client_id", id, "grants", len(grants))
 	return nil

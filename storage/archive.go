@@ -16,7 +16,9 @@ type Archive interface {
 	Export(ctx context.Context) iter.Seq2[Entry, error]
 	// Import stores the entries of an export and builds what the engine keeps beside
 	// records. It refuses a store that is not empty (ErrNotEmpty) and entries that it
-	// cannot read (ErrFormat). After an error the store must be thrown away.
+	// cannot read (ErrFormat). Of a record that comes twice the later one counts, and
+	// one past its end is left out. Entry.Data is the reader's again once the next
+	// entry is asked for. After an error the store must be thrown away.
 	Import(ctx context.Context, entries iter.Seq2[Entry, error]) error
 }
 

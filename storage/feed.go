@@ -19,8 +19,9 @@ type Feed interface {
 	// Head is the position after the latest change.
 	Head(ctx context.Context) (position uint64, err error)
 	// Changes returns at most limit changes after a position, oldest first, and the
-	// position to go on from. ErrMissed if some were dropped already: then whoever
-	// asks forgets all it holds and begins again at Head.
+	// position to go on from. ErrMissed if some were dropped already, or the position
+	// is beyond the head, because the store was emptied or restored: then whoever asks
+	// forgets all it holds and begins again at Head.
 	Changes(ctx context.Context, after uint64, limit int) (changes []Change, position uint64, err error)
 	// Wait returns when there may be changes after the position, at the latest after
 	// limit or when ctx is done. It only saves waiting: no change depends on it.

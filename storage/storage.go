@@ -43,7 +43,9 @@ type Store interface {
 	// as those named by a document or by the configuration are not; their grants
 	// go all the same. A grant that is created meanwhile is deleted and named, or
 	// stays and is not: who creates grants looks for the client when a code is
-	// redeemed. Grants past their end, and what cannot be read, may go unnamed.
+	// redeemed. Grants past their end, and what cannot be read, may go unnamed. Ids
+	// beside an error are of grants that are gone all the same: calling again does not
+	// name them again.
 	DeleteClient(ctx context.Context, issuer, id string) (grants []string, err error)
 
 	// RememberOnce notes an id for a time: the first caller gets nil, every other
