@@ -4,6 +4,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -53,6 +54,9 @@ func acquireState(engine StorageEngine, user stateUser) (*sharedState, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := checkKey(engine, func(ctx context.Context) error { return gateway.CheckKey(ctx, store, user.ring) }); err != nil {
+			return nil, errors.Join(err, store.Close())
+		}
 		state := gateway.NewState(gateway.Options{
 			Store: store, Ring: user.ring, Logger: slog.New(logs), Count: countEvent,
 		})
@@ -62,6 +66,11 @@ func acquireState(engine StorageEngine, user stateUser) (*sharedState, error) {
 		return nil, err
 	}
 	shared := v.(*sharedState)
+	err = checkKey(engine, func(ctx context.Context) error { return shared.state.CheckKey(ctx, user.ring) })
+	if err != nil {
+		_, releaseErr := statePool.Delete(key)
+		return nil, errors.Join(err, releaseErr)
+	}
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if len(shared.users) == 0 {
@@ -70,6 +79,24 @@ func acquireState(engine StorageEngine, user stateUser) (*sharedState, error) {
 	shared.users = append(shared.users, user)
 	shared.follow(user)
 	return shared, nil
+}
+
+// checkTime bounds the look at the keys a store was written with.
+const checkTime = 30 * time.Second
+
+// checkKey says what to do about a wrong key.
+func checkKey(engine StorageEngine, check func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), checkTime)
+	defer cancel()
+	err := check(ctx)
+	if !errors.Is(err, gateway.ErrWrongKey) {
+		return err
+	}
+	advice := "encryption_key has to name it, as the first key or behind a new one"
+	if file := engine.KeyFile(); file != "" {
+		advice += "; a generated key is in the file " + file + ", which belongs to the state and must be restored with it"
+	}
+	return fmt.Errorf("%w: %s. To start empty, move the state away", err, advice)
 }
 
 // release gives the state back. The one who stays decides from now on: its keys

@@ -25,7 +25,25 @@ type resealStep func(ctx context.Context, cursor string) (next string, changed i
 
 // resealSteps are the kinds of records that hold something sealed.
 func (st *State) resealSteps() map[string]resealStep {
-	return map[string]resealStep{"accounts": st.resealAccounts}
+	return map[string]resealStep{"accounts": st.resealAccounts, "signing keys": st.resealKeys}
+}
+
+// resealKeys is the step for signing keys: a few for each issuer. Issuers make
+// themselves known right after the ring does, so it lets them.
+func (st *State) resealKeys(ctx context.Context, _ string) (next string, changed int, err error) {
+	select {
+	case <-ctx.Done():
+		return "", 0, ctx.Err()
+	case <-time.After(resealPause):
+	}
+	for issuer := range st.issuers.Range {
+		n, err := st.ResealSigningKeys(ctx, issuer.(string))
+		changed += n
+		if err != nil {
+			return "", changed, err
+		}
+	}
+	return "", changed, nil
 }
 
 // reseal runs once per ring, in the background. A newer ring ends it and begins anew.

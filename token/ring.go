@@ -155,6 +155,15 @@ func (r *Ring) MAC(p Purpose, parts ...string) string {
 // about the key and may be kept beside what was sealed with it.
 func (r *Ring) KeyCheck() string { return r.MAC(purposeKeyCheck) }
 
+// KeyChecks are those of all keys of the ring, the one in use first.
+func (r *Ring) KeyChecks() []string {
+	checks := make([]string, len(r.keys))
+	for i, k := range r.keys {
+		checks[i] = base64.RawURLEncoding.EncodeToString(k.sum(purposeKeyCheck))
+	}
+	return checks
+}
+
 // HasKey reports whether a KeyCheck was made with any key of the ring.
 func (r *Ring) HasKey(check string) bool { return r.CheckMAC(purposeKeyCheck, check) }
 
