@@ -176,16 +176,30 @@ func (s *Server) Addr() string { return s.addr }
 // under test. It fails the test if the server refuses.
 func (s *Server) Do(args ...any) any {
 	s.t.Helper()
+	answer, err := s.do(args)
+	if err != nil {
+		s.t.Fatalf("testredis: %v: %v", args[0], err)
+	}
+	return answer
+}
+
+// Try is Do for a command that the server may refuse.
+func (s *Server) Try(args ...any) error {
+	_, err := s.do(args)
+	return err
+}
+
+func (s *Server) do(args []any) (any, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	s.mu.Lock()
 	client := s.client
 	s.mu.Unlock()
 	answer, err := client.Do(ctx, args...).Result()
-	if err != nil && err != redis.Nil { //nolint:errorlint // the driver answers the bare value
-		s.t.Fatalf("testredis: %v: %v", args[0], err)
+	if errors.Is(err, redis.Nil) {
+		return nil, nil
 	}
-	return answer
+	return answer, err
 }
 
 // Log is what the server wrote.

@@ -4,7 +4,9 @@ package redis_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
@@ -19,6 +21,27 @@ func TestMain(m *testing.M) { os.Exit(testredis.Main(m)) }
 func TestContract(t *testing.T) {
 	t.Parallel()
 	runContract(t, redis.Options{Addresses: []string{testredis.Shared(t).Addr()}})
+}
+
+// The same in a cluster, by a user who has no more than the rights that the documentation
+// tells operators to give.
+func TestContractInAClusterWithLeastRights(t *testing.T) {
+	t.Parallel()
+	server := testredis.Start(t, testredis.Cluster())
+	rules := strings.Fields(strings.ReplaceAll(redis.LeastRights, "<prefix>", "test-*") + " +cluster|slots +cluster|shards")
+	args := []any{"ACL", "SETUSER", "gateway", "reset", "on", ">pw"}
+	for _, rule := range rules {
+		args = append(args, rule)
+	}
+	server.Do(args...)
+	t.Run("suite", func(t *testing.T) {
+		runContract(t, redis.Options{Addresses: []string{server.Addr()}, Cluster: true, Username: "gateway", Password: "pw"})
+	})
+	for _, entry := range server.Do("ACL", "LOG", "100").([]any) {
+		if text := fmt.Sprint(entry); !strings.Contains(text, "object info") && !strings.Contains(text, "object config") {
+			t.Errorf("the user lacks a right: %s", text)
+		}
+	}
 }
 
 // runContract runs the suite against a server, with a prefix for each store.

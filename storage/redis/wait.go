@@ -46,7 +46,10 @@ func (s *Store) processAndWait(ctx context.Context, args []any) *redis.Cmd {
 		if !ok || attempt == readAttempts || !redis.HasErrorPrefix(cmd.Err(), "MOVED") {
 			return cmd
 		}
-		cluster.ReloadState(ctx)
+		// This is how the driver looks again who has which slot, and waits for it.
+		if err := cluster.ForEachMaster(ctx, func(context.Context, *redis.Client) error { return nil }); err != nil {
+			return cmd
+		}
 	}
 }
 
