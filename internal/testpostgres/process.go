@@ -39,8 +39,39 @@ func (s *Server) Restart(t testing.TB) {
 // written.
 func (s *Server) Stop(t testing.TB) { s.signal(t, syscall.SIGINT) }
 
-// Kill ends the server with SIGKILL, in the middle of what it does.
-func (s *Server) Kill(t testing.TB) { s.signal(t, syscall.SIGKILL) }
+// Kill ends the server with SIGKILL, in the middle of what it does. Where the
+// system tells which processes serve sessions, they go at the same time; elsewhere
+// they may finish a statement before they notice that they are alone.
+func (s *Server) Kill(t testing.TB) {
+	t.Helper()
+	sessions := s.sessions()
+	s.signal(t, syscall.SIGKILL)
+	for _, pid := range sessions {
+		if p, err := os.FindProcess(pid); err == nil {
+			_ = p.Signal(syscall.SIGKILL) // it may have noticed
+		}
+	}
+}
+
+// sessions are the children of the server's process, as Linux lists them.
+func (s *Server) sessions() (pids []int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil || closed(s.exited) {
+		return nil
+	}
+	pid := s.process.Process.Pid
+	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil
+	}
+	for field := range strings.FieldsSeq(string(list)) {
+		if child, err := strconv.Atoi(field); err == nil {
+			pids = append(pids, child)
+		}
+	}
+	return pids
+}
 
 func (s *Server) start() error {
 	s.mu.Lock()

@@ -65,7 +65,7 @@ func (s *Store) Accounts(ctx context.Context, cursor string, limit int) (page []
 		return nil, "", explain(ctx, verb, advise("the cursor is none of this store"))
 	}
 	limit = max(limit, 1)
-	err = once(ctx, s, verb, true, func(conn *pgx.Conn) error {
+	err = once(ctx, s, verb, true, func(ctx context.Context, conn *pgx.Conn) error {
 		page, next = nil, ""
 		// One more than is asked for tells whether there is another page.
 		rows, err := conn.Query(ctx, s.sql.accountsPage, after, limit+1)

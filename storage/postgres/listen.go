@@ -91,7 +91,11 @@ func (l *listener) listen(ctx context.Context) error {
 		return err
 	}
 	defer closeNow(ctx, conn)
-	if _, err := conn.Exec(ctx, l.sql); err != nil {
+	err = within(ctx, connectTimeout, func(ctx context.Context) error {
+		_, err := conn.Exec(ctx, l.sql)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	for {
@@ -114,8 +118,14 @@ func (l *listener) hear(ctx context.Context, conn *pgx.Conn) error {
 		if err == nil || !timedOut || conn.IsClosed() {
 			return err
 		}
-		if err := conn.Ping(ctx); err != nil {
+		if err := within(ctx, pingTimeout, conn.Ping); err != nil {
 			return err
 		}
 	}
+}
+
+func within(ctx context.Context, limit time.Duration, fn func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	return fn(ctx)
 }

@@ -72,6 +72,9 @@ func upToDate(version, newest int) (bool, error) {
 }
 
 func migrateIn(ctx context.Context, tx pgx.Tx, schema string, texts []string) error {
+	if err := apply(ctx, tx, patienceSQL); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1)", lockNumber(schema)); err != nil {
 		return err
 	}

@@ -28,6 +28,9 @@ const (
 
 	applicationName = "caddy-mcp-oauth"
 	connectTimeout  = 5 * time.Second
+	// pingTimeout is how long a connection that was idle may take to show that it
+	// still is one.
+	pingTimeout = 2 * time.Second
 )
 
 // Options of Open. DSN is required; the zero value of all others is right for
@@ -118,6 +121,9 @@ func (o Options) poolConfig() (*pgxpool.Config, error) {
 	}
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = connectTimeout
+	}
+	if config.PingTimeout == 0 {
+		config.PingTimeout = pingTimeout
 	}
 	c.ValidateConnect = wantWritable(c.ValidateConnect)
 	if o.Password != nil {

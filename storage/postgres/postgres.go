@@ -33,6 +33,7 @@ type Store struct {
 	clock     func() time.Time // nil: the server's
 	log       *slog.Logger
 	maxUnused int
+	patience  time.Duration
 	listener  *listener
 
 	// life ends when Close begins.
@@ -64,6 +65,7 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	}
 	s := &Store{
 		pool: pool, sql: newStatements(o.Schema), clock: o.Now, log: o.Logger, maxUnused: o.MaxUnusedClients,
+		patience: verbPatience,
 	}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.connect = connectorOf(config)

@@ -51,7 +51,7 @@ func inSteps(step func() (int, error)) (total int, err error) {
 }
 
 func (s *Store) sweepTable(ctx context.Context, name string) (n int, err error) {
-	err = once(ctx, s, "sweep "+name, true, func(conn *pgx.Conn) error {
+	err = once(ctx, s, "sweep "+name, true, func(ctx context.Context, conn *pgx.Conn) error {
 		tag, err := conn.Exec(ctx, s.sql.tables[name].sweep, s.moment(), sweepStep)
 		n = int(tag.RowsAffected())
 		return err

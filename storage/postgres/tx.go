@@ -40,6 +40,10 @@ const (
 	rollbackTimeout = time.Second
 )
 
+// errRolledBack: the server answers a commit after a failed statement with success,
+// and says what it did instead.
+var errRolledBack = advice("the transaction was rolled back")
+
 func newTx(ctx context.Context, s *Store, conn *pgx.Conn) *tx {
 	w := &tx{ctx: ctx, store: s, conn: conn, queue: &pgx.Batch{}}
 	w.queue.Queue(beginSQL)
@@ -99,7 +103,12 @@ func (w *tx) send() error {
 // commit sends what is queued with the commit after it. A statement that fails
 // keeps those after it from being run.
 func (w *tx) commit() error {
-	w.queue.Queue(commitSQL)
+	w.queue.Queue(commitSQL).Exec(func(tag pgconn.CommandTag) error {
+		if tag.String() != commitSQL {
+			return errRolledBack
+		}
+		return nil
+	})
 	w.committing = true
 	return w.send()
 }

@@ -20,6 +20,8 @@ const (
 	maxAttempts = 8
 	// retryPause is the longest pause before the second attempt; it doubles.
 	retryPause = 4 * time.Millisecond
+	// verbPatience bounds a verb whose caller would wait for ever.
+	verbPatience = 15 * time.Second
 )
 
 // write runs a verb that takes several statements in a transaction. An error of
@@ -31,7 +33,7 @@ const (
 // sent. Once it was, and no answer came, the outcome is unknown and stays so.
 func write[T any](ctx context.Context, s *Store, verb string, fn func(*tx) (T, error)) (T, error) {
 	var result T
-	err := s.again(ctx, verb, func(conn *pgx.Conn) (outcome, error) {
+	err := s.again(ctx, verb, func(ctx context.Context, conn *pgx.Conn) (outcome, error) {
 		w := newTx(ctx, s, conn)
 		var answer error
 		result, answer = fn(w)
@@ -58,9 +60,9 @@ func write[T any](ctx context.Context, s *Store, verb string, fn func(*tx) (T, e
 
 // once runs a verb that is one statement, which the server does whole or not at
 // all. repeatable says that doing it twice is no harm.
-func once(ctx context.Context, s *Store, verb string, repeatable bool, fn func(*pgx.Conn) error) error {
-	return s.again(ctx, verb, func(conn *pgx.Conn) (outcome, error) {
-		err := fn(conn)
+func once(ctx context.Context, s *Store, verb string, repeatable bool, fn func(context.Context, *pgx.Conn) error) error {
+	return s.again(ctx, verb, func(ctx context.Context, conn *pgx.Conn) (outcome, error) {
+		err := fn(ctx, conn)
 		if err == nil || isAnswer(err) {
 			return settled, err
 		}
@@ -68,17 +70,31 @@ func once(ctx context.Context, s *Store, verb string, repeatable bool, fn func(*
 	})
 }
 
-// again runs an attempt on a connection of the pool until its outcome is settled.
-func (s *Store) again(ctx context.Context, verb string, attempt func(*pgx.Conn) (outcome, error)) error {
+// attempt is one try of a verb on a connection of the pool.
+type attempt func(context.Context, *pgx.Conn) (outcome, error)
+
+// again makes attempts until the outcome of one is settled, or for too long: a
+// network that swallows everything must not make requests hang.
+func (s *Store) again(caller context.Context, verb string, try attempt) error {
+	ctx, cancel := context.WithTimeout(caller, s.patience)
+	defer cancel()
+	err := s.tryAgain(ctx, try)
+	if err != nil && !isAnswer(err) && ctx.Err() != nil && caller.Err() == nil {
+		return fmt.Errorf("%s: no answer from PostgreSQL within %v", verb, s.patience)
+	}
+	return explain(caller, verb, err)
+}
+
+func (s *Store) tryAgain(ctx context.Context, try attempt) error {
 	for n := 1; ; n++ {
 		conn, err := s.acquire(ctx)
 		if err != nil {
-			return explain(ctx, verb, err)
+			return err
 		}
 		var o outcome
-		o, err = runOn(ctx, conn, attempt)
+		o, err = runOn(ctx, conn, try)
 		if o == settled || n == maxAttempts || ctx.Err() != nil || !s.pause(ctx, n) {
-			return explain(ctx, verb, err)
+			return err
 		}
 	}
 }
@@ -97,9 +113,9 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	return conn, err
 }
 
-func runOn(ctx context.Context, conn *pgxpool.Conn, attempt func(*pgx.Conn) (outcome, error)) (outcome, error) {
+func runOn(ctx context.Context, conn *pgxpool.Conn, try attempt) (outcome, error) {
 	defer conn.Release() // closes it where it is not fit for use any more
-	o, err := attempt(conn.Conn())
+	o, err := try(ctx, conn.Conn())
 	if demoted(err) {
 		closeNow(ctx, conn.Conn())
 	}
@@ -142,7 +158,7 @@ func create[R storage.Record](ctx context.Context, s *Store, verb string, t tabl
 		return fmt.Errorf("%s: %w", verb, err)
 	}
 	args := append([]any{s.moment()}, t.arguments(rec, raw)...)
-	return once(ctx, s, verb, false, func(conn *pgx.Conn) error {
+	return once(ctx, s, verb, false, func(ctx context.Context, conn *pgx.Conn) error {
 		tag, err := conn.Exec(ctx, s.sql.tables[t.name].create, args...)
 		if err == nil && tag.RowsAffected() == 0 {
 			return storage.ErrExists
@@ -165,7 +181,7 @@ func fetch[R storage.Record](ctx context.Context, s *Store, verb string, repeata
 func fetchWithTime[R storage.Record](
 	ctx context.Context, s *Store, verb string, repeatable bool, t table[R], sql string, key []byte,
 ) (rec *R, now time.Time, err error) {
-	err = once(ctx, s, verb, repeatable, func(conn *pgx.Conn) error {
+	err = once(ctx, s, verb, repeatable, func(ctx context.Context, conn *pgx.Conn) error {
 		var raw []byte
 		if err := conn.QueryRow(ctx, sql, key).Scan(&raw, &now); err != nil {
 			return err
@@ -184,7 +200,7 @@ func fetchWithTime[R storage.Record](
 // list returns the records of an owner that are not past their end. One that
 // cannot be read is left out.
 func list[R storage.Record](ctx context.Context, s *Store, verb string, t table[R], sql string, owner []byte) (all []*R, err error) {
-	err = once(ctx, s, verb, true, func(conn *pgx.Conn) error {
+	err = once(ctx, s, verb, true, func(ctx context.Context, conn *pgx.Conn) error {
 		all = nil
 		rows, err := conn.Query(ctx, sql, owner)
 		if err != nil {
@@ -213,7 +229,7 @@ func list[R storage.Record](ctx context.Context, s *Store, verb string, t table[
 // exec runs a verb that is one statement without an answer. All of them delete,
 // which done twice is done once.
 func (s *Store) exec(ctx context.Context, verb, sql string, args ...any) error {
-	return once(ctx, s, verb, true, func(conn *pgx.Conn) error {
+	return once(ctx, s, verb, true, func(ctx context.Context, conn *pgx.Conn) error {
 		_, err := conn.Exec(ctx, sql, args...)
 		return err
 	})
