@@ -110,7 +110,9 @@ func (v *visit) check(ctx context.Context) error {
 		v.signInNeeded("the provider wants it")
 		return errNothingProved
 	case errors.Is(err, errNothingProved):
-		v.st.live.provedNothing(v.account.Subject, false, v.st.now(), min(v.pauseLimit(), longestPause))
+		// Longer than the upstream as a whole is left alone for, so that one account
+		// about which there is never an answer does not take every turn.
+		v.st.live.provedNothing(v.account.Subject, false, v.st.now(), v.pauseLimit()/2)
 		return err
 	default:
 		return err
@@ -230,7 +232,7 @@ func (v *visit) logUnproved(refusal *answerRefused) {
 // proved nothing.
 func (v *visit) pauseLimit() time.Duration {
 	if v.rules.interval == 0 {
-		return longestPause
+		return 5 * longestPause
 	}
 	return v.rules.interval
 }
