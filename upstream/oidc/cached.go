@@ -4,6 +4,7 @@ package oidc
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -137,8 +138,9 @@ func backoff(failures int) time.Duration {
 
 // askedPause is how long the provider itself wants to be left alone.
 func askedPause(err error) time.Duration {
-	if r, ok := err.(*upstream.Refusal); ok { //nolint:errorlint // fetch returns it unwrapped
-		return r.RetryAfter
+	var r *upstream.Refusal
+	if !errors.As(err, &r) {
+		return 0
 	}
-	return 0
+	return r.RetryAfter
 }

@@ -112,6 +112,7 @@ func (f *facts) identity(subject string) identity.Identity {
 func (f *facts) hints() []upstream.Hint {
 	var hints []upstream.Hint
 	switch f.groups().state {
+	case groupsListed:
 	case groupsElsewhere:
 		hints = append(hints, upstream.Hint{Text: f.o.Label() + " did not list your groups, because you are in too many. " +
 			"Its administrator can limit the list to those that matter here."})

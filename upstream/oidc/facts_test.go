@@ -30,13 +30,15 @@ func TestFacts(t *testing.T) {
 		asked           bool
 	}{
 		"everything in the token": {
-			claims{"preferred_username": "a", "name": "A", "email": "a@x.org", "email_verified": true, "groups": []string{"g"}}, nil,
+			claims{"preferred_username": "a", "name": "A", "email": "a@x.org", "email_verified": true, "groups": []string{"g"}},
+			nil,
 			person(func(i *identity.Identity) {
 				i.Login, i.Name, i.Email, i.EmailVerified, i.Groups = "a", "A", "a@x.org", true, []string{"g"}
 			}), false,
 		},
 		"everything in the userinfo": {
-			nil, claims{"preferred_username": "a", "name": "A", "email": "a@x.org", "email_verified": true, "groups": []string{"g"}},
+			nil,
+			claims{"preferred_username": "a", "name": "A", "email": "a@x.org", "email_verified": true, "groups": []string{"g"}},
 			person(func(i *identity.Identity) {
 				i.Login, i.Name, i.Email, i.EmailVerified, i.Groups = "a", "A", "a@x.org", true, []string{"g"}
 			}), true,
@@ -49,24 +51,29 @@ func TestFacts(t *testing.T) {
 			}), true,
 		},
 		"vouched for in the userinfo": {
-			claims{"email": "a@x.org"}, claims{"email": "a@x.org", "email_verified": true},
+			claims{"email": "a@x.org"},
+			claims{"email": "a@x.org", "email_verified": true},
 			person(func(i *identity.Identity) { i.Login, i.Email, i.EmailVerified = "a@x.org", "a@x.org", true }), true,
 		},
 		"no groups is no gap": {
-			claims{"preferred_username": "a", "name": "A", "email": "a@x.org", "email_verified": true, "groups": []string{}}, claims{"groups": []string{"old"}},
+			claims{"preferred_username": "a", "name": "A", "email": "a@x.org", "email_verified": true, "groups": []string{}},
+			claims{"groups": []string{"old"}},
 			person(func(i *identity.Identity) { i.Login, i.Name, i.Email, i.EmailVerified = "a", "A", "a@x.org", true }), false,
 		},
 		"nothing": {nil, nil, person(func(*identity.Identity) {}), true},
 		"no login, no verified address": {
-			claims{"email": "a@x.org", "email_verified": false}, nil,
+			claims{"email": "a@x.org", "email_verified": false},
+			nil,
 			person(func(i *identity.Identity) { i.Email = "a@x.org" }), true,
 		},
 		"names that cannot be shown": {
-			claims{"preferred_username": "\u202eecila", "name": " A\nlice\u0000 ", "email": "not an address"}, nil,
+			claims{"preferred_username": "\u202eecila", "name": " A\nlice\u0000 ", "email": "not an address"},
+			nil,
 			person(func(i *identity.Identity) { i.Login, i.Name = "ecila", "Alice" }), true,
 		},
 		"names that are none": {
-			claims{"preferred_username": 1, "name": []string{"A"}, "email": claims{}, "email_verified": true}, claims{"name": "A"},
+			claims{"preferred_username": 1, "name": []string{"A"}, "email": claims{}, "email_verified": true},
+			claims{"name": "A"},
 			person(func(i *identity.Identity) { i.Name = "A" }), true,
 		},
 	} {
