@@ -41,5 +41,23 @@ func TestOnlyTheEdgeImportsCaddy(t *testing.T) {
 // wrapper of their own.
 func isEdge(pkg string) bool {
 	rel := strings.TrimPrefix(strings.TrimPrefix(pkg, modulePath), "/")
-	return rel == "" || rel == "caddymodule" || strings.HasPrefix(rel, "cmd/")
+	return rel == "" || rel == "caddymodule" || strings.HasPrefix(rel, "caddymodule/") ||
+		strings.HasPrefix(rel, "cmd/") || strings.HasPrefix(rel, "internal/cluster/cmd/")
+}
+
+// TestAPlainBuildHasNoDrivers: whoever keeps the state in bbolt does not pay for the
+// stores of clusters, nor for what only tests need.
+func TestAPlainBuildHasNoDrivers(t *testing.T) {
+	out, err := exec.Command("go", "list", "-deps", modulePath).Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	if !strings.Contains(string(out), "go.etcd.io/bbolt") {
+		t.Fatal("the list is not that of a build; the test proves nothing")
+	}
+	for _, unwanted := range []string{"github.com/redis/", "github.com/zitadel/", modulePath + "/storage/redis", modulePath + "/storage/postgres", "net/http/httptest"} {
+		if strings.Contains(string(out), unwanted) {
+			t.Errorf("a plain build links %s", unwanted)
+		}
+	}
 }

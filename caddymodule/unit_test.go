@@ -400,11 +400,48 @@ func TestOpenFailureIsNotKept(t *testing.T) {
 	}
 }
 
+// A configuration with another key is refused, at a start and beside a running one,
+// and the store stays as open or as closed as it was.
+func TestAnotherEncryptionKeyIsRefused(t *testing.T) {
+	engine := &memoryEngine{}
+	user := func(key byte) stateUser {
+		return stateUser{app: new(App), ring: token.NewRing(token.Key{key}), logger: slog.New(slog.DiscardHandler), allowed: judge(nil)}
+	}
+	running := user(1)
+	shared, err := acquireState(engine, running)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := acquireState(engine, user(2)); !errors.Is(err, gateway.ErrWrongKey) || !strings.Contains(err.Error(), "encryption_key has to name it") {
+		t.Errorf("beside a running configuration: %v", err)
+	}
+	if engine.closed != 0 {
+		t.Error("the refused configuration closed the store of the running one")
+	}
+	if err := shared.release(running.app); err != nil || engine.closed != 1 {
+		t.Fatalf("closed %d times, %v", engine.closed, err)
+	}
+	if _, err := acquireState(engine, user(2)); !errors.Is(err, gateway.ErrWrongKey) {
+		t.Errorf("at a start: %v", err)
+	}
+	if engine.closed != 2 {
+		t.Errorf("closed %d times after a start that failed, want 2", engine.closed)
+	}
+}
+
 // memoryEngine counts how often it is opened and closed.
 type memoryEngine struct {
 	storage.Store
 	fail           error
 	opened, closed int
+	keys           []*storage.Key
+}
+
+func (e *memoryEngine) Keys(context.Context, string) ([]*storage.Key, error) { return e.keys, nil }
+
+func (e *memoryEngine) CreateKey(_ context.Context, k *storage.Key) error {
+	e.keys = append(e.keys, k)
+	return nil
 }
 
 func (e *memoryEngine) PoolKey() string { return "memory:" + fmt.Sprintf("%p", e) }

@@ -36,7 +36,7 @@ func TestThrottleOutlivesAReload(t *testing.T) {
 		_, err = up.(upstream.PasswordChecker).Authenticate(t.Context(), "alice", alicePassword, "192.0.2.7")
 		return err
 	}
-	running := provision("")
+	running := provision("home")
 	for range 5 {
 		up, err := running.Build(policy.Needs{}, nil)
 		if err != nil {
@@ -44,7 +44,7 @@ func TestThrottleOutlivesAReload(t *testing.T) {
 		}
 		_, _ = up.(upstream.PasswordChecker).Authenticate(t.Context(), "alice", "wrong", "192.0.2.7")
 	}
-	reloaded := provision("")
+	reloaded := provision("home")
 	if err := running.Cleanup(); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestThrottleOutlivesAReload(t *testing.T) {
 	if err := new(Local).Cleanup(); err != nil {
 		t.Errorf("cleaning up what was never provisioned: %v", err)
 	}
-	fresh := provision("")
+	fresh := provision("home")
 	if err := guess(fresh); err != nil {
 		t.Errorf("after the last configuration with a list is gone: %v", err)
 	}
