@@ -45,8 +45,8 @@ func TestDeadlockIsTriedAgain(t *testing.T) {
 		})
 		return err
 	}))
-	if n := attempts.Load(); n != 3 {
-		t.Errorf("%d attempts, want 3: two and one again", n)
+	if n := attempts.Load(); n < 3 {
+		t.Errorf("%d attempts: there was no deadlock", n)
 	}
 	conn := connect(t, testpostgres.Shared(t))
 	if n := number(t, conn, "SELECT sum(value)::bigint FROM "+in(s, "counters")); n != 2 {
