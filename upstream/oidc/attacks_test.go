@@ -48,6 +48,7 @@ func TestAttackForgedClaims(t *testing.T) {
 		"issuer in capitals":         {"issuer", func(c claims) { c["iss"] = strings.ToUpper(theIssuer) }},
 		"issuer without scheme":      {"issuer", func(c claims) { c["iss"] = "login.example.com" }},
 		"issuer is a list":           {"issuer", func(c claims) { c["iss"] = []string{theIssuer} }},
+		"Google's other name":        {"issuer", func(c claims) { c["iss"] = googleBareIssuer }},
 		"no issuer":                  {"issuer", func(c claims) { delete(c, "iss") }},
 		"another client":             {"another client", func(c claims) { c["aud"] = "other" }},
 		"other clients":              {"another client", func(c claims) { c["aud"] = []string{"other", "another"} }},
