@@ -30,6 +30,14 @@ type StorageEngine interface {
 	KeyFile() string
 }
 
+// StoreRefresher is a StorageEngine that reaches its store in a way that may change
+// without another store being meant: with another password, for example.
+type StoreRefresher interface {
+	// Refresh has a store that a configuration with the same PoolKey opened be reached
+	// as this configuration says.
+	Refresh(store storage.Store)
+}
+
 // UpstreamProvider is what a module of the namespace mcp_oauth.upstreams
 // provides.
 // It may be an OfflineAsker as well.

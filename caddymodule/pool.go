@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/gateway"
 	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 	"github.com/caddy-mcp/caddy-mcp-oauth/token"
 )
 
@@ -28,6 +29,7 @@ var statePool = caddy.NewUsagePool()
 // start and goes away again, the older one's is restored.
 type sharedState struct {
 	key   string
+	store storage.Store
 	state *gateway.State
 	logs  *logSwitch
 
@@ -37,6 +39,7 @@ type sharedState struct {
 
 type stateUser struct {
 	app     *App
+	engine  StorageEngine
 	ring    *token.Ring
 	logger  *slog.Logger
 	allowed func(resource string, id identity.Identity) bool
@@ -60,7 +63,7 @@ func acquireState(engine StorageEngine, user stateUser) (*sharedState, error) {
 		state := gateway.NewState(gateway.Options{
 			Store: store, Ring: user.ring, Logger: slog.New(logs), Count: countEvent,
 		})
-		return &sharedState{key: key, state: state, logs: logs}, nil
+		return &sharedState{key: key, store: store, state: state, logs: logs}, nil
 	})
 	if err != nil {
 		return nil, err
@@ -76,6 +79,7 @@ func acquireState(engine StorageEngine, user stateUser) (*sharedState, error) {
 	if len(shared.users) == 0 {
 		shared.state.SetJudge(user.allowed)
 	}
+	user.engine = engine
 	shared.users = append(shared.users, user)
 	shared.follow(user)
 	return shared, nil
@@ -125,6 +129,9 @@ func (s *sharedState) Destruct() error {
 
 // follow makes the state use the keys, the upstreams and the log of a configuration.
 func (s *sharedState) follow(u stateUser) {
+	if r, ok := u.engine.(StoreRefresher); ok {
+		r.Refresh(s.store)
+	}
 	s.state.SetRing(u.ring)
 	s.state.SetRecheck(u.recheck)
 	s.state.SetMaxStaleness(u.maxStaleness)
