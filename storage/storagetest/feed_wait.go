@@ -50,16 +50,18 @@ var feedWaitTests = map[string]func(*env){
 		feed := e.feed()
 		other := e.join()
 		head := e.head(feed)
-		waiting := make(chan struct{})
 		e.wantReturn(func() {
+			saved := make(chan error, 1)
 			go func() {
-				<-waiting
 				time.Sleep(waitLimit / 2) // most of the time it waits by then
-				if err := other.SaveAccount(e.ctx, newAccount(e.clock.Now())); err != nil {
+				saved <- other.SaveAccount(e.ctx, newAccount(e.clock.Now()))
+			}()
+			// The change may be seen before the verb that made it has returned.
+			defer func() {
+				if err := <-saved; err != nil {
 					e.Error(err)
 				}
 			}()
-			close(waiting)
 			// It may return for nothing, so what counts is what a caller does.
 			for {
 				changes, _, err := feed.Changes(e.ctx, head, 1)
