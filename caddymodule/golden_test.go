@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -107,9 +108,13 @@ func TestPublishedCaddyfiles(t *testing.T) {
 			checkPublished(t, string(content))
 		})
 	}
-	for _, doc := range []string{"../README.md"} {
+	docs, err := filepath.Glob("../docs/*.md")
+	if err != nil || len(docs) == 0 {
+		t.Fatalf("no documents: %v", err)
+	}
+	for _, doc := range append(docs, "../README.md") {
 		for i, fence := range fences(t, doc) {
-			t.Run(strings.TrimPrefix(doc, "../")+"/"+string(rune('1'+i)), func(t *testing.T) { checkPublished(t, fence) })
+			t.Run(fmt.Sprint(filepath.ToSlash(strings.TrimPrefix(doc, "../")), "/", i+1), func(t *testing.T) { checkPublished(t, fence) })
 		}
 	}
 }
