@@ -3,6 +3,8 @@
 package cluster
 
 import (
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -63,6 +65,7 @@ func proxyTo(g *gateway) http.Handler {
 	target := &url.URL{Scheme: "http", Host: g.addr}
 	return &httputil.ReverseProxy{
 		Transport: &http.Transport{DialContext: g.dial, MaxIdleConnsPerHost: 64},
+		ErrorLog:  log.New(io.Discard, "", 0), // streams that end are part of the story
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host

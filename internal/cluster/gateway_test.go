@@ -137,7 +137,7 @@ func (g *gateway) finish() {
 		}
 	}
 	if g.t.Failed() {
-		g.t.Logf("the end of the log of %s:\n%s", g.name, lastLines(text, 30))
+		g.t.Logf("the end of the log of %s:\n%s", g.name, lastLines(text, 20))
 	}
 }
 

@@ -31,48 +31,73 @@ func within(t *testing.T, what, name string, took time.Duration) {
 	}
 }
 
+// ending is a way to end a grant on one gateway.
+type ending func(ctx context.Context, on client, code string, held tokens) (answer, error)
+
+var endings = map[string]ending{
+	"revoked": func(ctx context.Context, on client, _ string, held tokens) (answer, error) {
+		return on.revoke(ctx, held.Refresh)
+	},
+	"revoked by the access token": func(ctx context.Context, on client, _ string, held tokens) (answer, error) {
+		return on.revoke(ctx, held.Access)
+	},
+	"the code came again": func(ctx context.Context, on client, code string, _ tokens) (answer, error) {
+		_, a, err := on.redeem(ctx, code)
+		if a.status == http.StatusBadRequest {
+			a.status = http.StatusOK // it is what ends the grant
+		}
+		return a, err
+	},
+	"the client deleted itself": func(ctx context.Context, on client, _ string, _ tokens) (answer, error) {
+		return on.unregister(ctx)
+	},
+}
+
 // Whatever ends a grant on one gateway, ends it on all: its requests, its streams,
 // and its refresh token.
 func TestRevocationOnOneGatewayIsSeenOnAll(t *testing.T) {
 	t.Parallel()
-	ways := map[string]func(context.Context, client, string, tokens) (answer, error){
-		"revoked": func(ctx context.Context, on client, _ string, held tokens) (answer, error) {
-			return on.revoke(ctx, held.Refresh)
-		},
-		"revoked by the access token": func(ctx context.Context, on client, _ string, held tokens) (answer, error) {
-			return on.revoke(ctx, held.Access)
-		},
-		"the code came again": func(ctx context.Context, on client, code string, _ tokens) (answer, error) {
-			_, a, err := on.redeem(ctx, code)
-			if a.status == http.StatusBadRequest {
-				a.status = http.StatusOK // it is what ends the grant
-			}
-			return a, err
-		},
-		"the client deleted itself": func(ctx context.Context, on client, _ string, _ tokens) (answer, error) {
-			return on.unregister(ctx)
-		},
-	}
 	onEachStore(t, func(t *testing.T, start func(*testing.T) store) {
 		c := startCluster(t, start(t), options{})
 		var took []time.Duration
-		for name, end := range ways {
+		for name, end := range endings {
 			t.Run(name, func(t *testing.T) {
 				for i := range 6 {
 					took = append(took, endedOn(t, c, names[i%len(names)], end)...)
 				}
 			})
 		}
-		if len(took) > 0 {
-			slices.Sort(took)
-			t.Logf("a revocation was seen on the others after %v at the median, %v at most, of %d",
-				took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond), len(took))
-		}
+		logTimes(t, took)
 	})
 }
 
+// The same where nobody is told of a change: then it is the polling that keeps the
+// promise.
+func TestRevocationIsSeenWithoutNotifications(t *testing.T) {
+	t.Parallel()
+	onStores(t, map[string]func(*testing.T) store{"postgres behind a pooler": startPooledPostgres},
+		func(t *testing.T, start func(*testing.T) store) {
+			c := startCluster(t, start(t), options{})
+			var took []time.Duration
+			for i := range 5 {
+				took = append(took, endedOn(t, c, names[i%len(names)], endings["revoked"])...)
+			}
+			logTimes(t, took)
+		})
+}
+
+func logTimes(t *testing.T, took []time.Duration) {
+	t.Helper()
+	if len(took) == 0 {
+		return
+	}
+	slices.Sort(took)
+	t.Logf("a revocation was seen on the others after %v at the median, %v at most, of %d",
+		took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond), len(took))
+}
+
 // endedOn ends a new grant on one gateway and returns how long the others took.
-func endedOn(t *testing.T, c *cluster, on string, end func(context.Context, client, string, tokens) (answer, error)) []time.Duration {
+func endedOn(t *testing.T, c *cluster, on string, end ending) []time.Duration {
 	t.Helper()
 	alice := c.mustRegister(t, at(""))
 	code, stop, err := alice.signIn(t.Context())
@@ -145,6 +170,7 @@ func (c client) refusedSince(ctx context.Context, access string, moment time.Tim
 		case http.StatusUnauthorized:
 			return time.Since(moment), nil
 		case http.StatusOK:
+		case http.StatusBadGateway: // it was with the backend when it was cut off
 		default:
 			return 0, fmt.Errorf("a call got %d", a.status)
 		}

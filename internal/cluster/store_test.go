@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/url"
 	"path/filepath"
 	"testing"
 
@@ -34,7 +35,12 @@ type store interface {
 // onEachStore tells the same story with every store.
 func onEachStore(t *testing.T, story func(t *testing.T, start func(*testing.T) store)) {
 	t.Helper()
-	for name, start := range map[string]func(*testing.T) store{"redis": startRedis, "postgres": startPostgres} {
+	onStores(t, map[string]func(*testing.T) store{"redis": startRedis, "postgres": startPostgres}, story)
+}
+
+func onStores(t *testing.T, stores map[string]func(*testing.T) store, story func(t *testing.T, start func(*testing.T) store)) {
+	t.Helper()
+	for name, start := range stores {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			story(t, start)
@@ -80,4 +86,30 @@ func (s postgresStore) kill(t *testing.T)    { t.Helper(); s.server.Kill(t) }
 func (s postgresStore) restart(t *testing.T) { t.Helper(); s.server.Restart(t) }
 func (s postgresStore) open(ctx context.Context) (storage.Store, error) {
 	return postgres.Open(ctx, postgres.Options{DSN: s.server.DSN()})
+}
+
+// pooledStore is PostgreSQL behind a PgBouncer that lends connections per transaction:
+// no gateway is woken by a change, and all of them have to ask.
+type pooledStore struct {
+	postgresStore
+	socket string
+}
+
+func startPooledPostgres(t *testing.T) store {
+	t.Helper()
+	s := pooledStore{postgresStore: postgresStore{testpostgres.Start(t, testpostgres.Durable)}}
+	dsn, err := url.Parse(s.server.Pooler(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.socket = filepath.Join(dsn.Query().Get("host"), ".s.PGSQL."+dsn.Query().Get("port"))
+	return s
+}
+
+func (s pooledStore) dial(ctx context.Context) (net.Conn, error) {
+	return new(net.Dialer).DialContext(ctx, "unix", s.socket)
+}
+
+func (s pooledStore) line(addr string) string {
+	return fmt.Sprintf(`storage postgres "postgres://postgres@%s/postgres?sslmode=disable&default_query_exec_mode=exec"`, addr)
 }
