@@ -14,17 +14,19 @@ import (
 
 // renewBed is a guard with a clock and the view of one token.
 type renewBed struct {
+	handClock
+
 	t     *testing.T
 	shelf *keyShelf
 	guard *Guard
 	view  *view
-	now   time.Time
 }
 
 func newRenewBed(t *testing.T) *renewBed {
 	t.Helper()
-	b := &renewBed{t: t, shelf: &keyShelf{}, now: midPeriod}
-	st := NewState(Options{Store: b.shelf, Ring: token.NewRing(token.Key{1}), Now: func() time.Time { return b.now }})
+	b := &renewBed{t: t, shelf: &keyShelf{}}
+	b.set(midPeriod)
+	st := NewState(Options{Store: b.shelf, Ring: token.NewRing(token.Key{1}), Now: b.Now})
 	log := slog.New(slog.DiscardHandler)
 	rules := testPolicy(t, "any")
 	b.guard = newGuard(st, testIssuer, &Resource{Path: "/mcp", Scopes: []string{"mcp"}, Policy: rules, IdentityHeaders: true}, log)
@@ -45,7 +47,7 @@ func (b *renewBed) want(same string) {
 	b.t.Helper()
 	got, err := b.identify()
 	if err != nil || got != same {
-		b.t.Errorf("%v: another one, %v", b.now.Sub(midPeriod), err)
+		b.t.Errorf("%v: another one, %v", b.Now().Sub(midPeriod), err)
 	}
 }
 
@@ -58,19 +60,19 @@ func TestOneSignsWhileOthersGoOn(t *testing.T) {
 	if err != nil || first == "" {
 		t.Fatal(err)
 	}
-	b.now = midPeriod.Add(assertionReuse)
+	b.set(midPeriod.Add(assertionReuse))
 	b.view.renewing.Store(true) // somebody signs
 	b.want(first)
-	b.now = midPeriod.Add(assertionLast - time.Second)
+	b.set(midPeriod.Add(assertionLast - time.Second))
 	b.want(first)
-	b.now = midPeriod.Add(assertionLast)
+	b.set(midPeriod.Add(assertionLast))
 	second, err := b.identify()
 	if err != nil || second == first {
 		t.Errorf("an assertion with %v left was sent, %v", assertionLife-assertionLast, err)
 	}
 	b.want(second)
 	b.view.renewing.Store(false)
-	b.now = b.now.Add(assertionReuse)
+	b.set(b.Now().Add(assertionReuse))
 	third, err := b.identify()
 	if err != nil || third == second || b.view.renewing.Load() {
 		t.Errorf("not signed again: %v", err)
@@ -88,10 +90,10 @@ func TestLastAssertionWithoutAKey(t *testing.T) {
 	}
 	b.shelf.down(errStoreAway)
 	b.guard.st.SetRing(token.NewRing(token.Key{2})) // the signing key does not open with it
-	b.now = midPeriod.Add(assertionReuse)
+	b.set(midPeriod.Add(assertionReuse))
 	b.want(first)
 	b.want(first)
-	b.now = midPeriod.Add(assertionLast)
+	b.set(midPeriod.Add(assertionLast))
 	if got, err := b.identify(); err == nil || got != "" {
 		t.Errorf("sent %q, %v", got, err)
 	}

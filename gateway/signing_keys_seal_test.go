@@ -51,7 +51,7 @@ func TestTamperedKeyRecords(t *testing.T) {
 			shelf := &keyShelf{}
 			b := newKeyBed(t, shelf)
 			genuine := b.kid()
-			other, err := b.st.keys.of("https://other.example").signer(t.Context(), b.now)
+			other, err := b.st.keys.of("https://other.example").signer(t.Context(), b.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -84,7 +84,7 @@ func TestPublicHalfIsNotBelieved(t *testing.T) {
 	_, myPublic, _ := publicJWK(&mine.PublicKey)
 	shelf.edit(func(keys []storage.Key) []storage.Key { keys[0].Public = myPublic; return keys })
 	fresh := newKeyBed(t, shelf)
-	set, err := fresh.keys.published(t.Context(), fresh.now)
+	set, err := fresh.keys.published(t.Context(), fresh.Now())
 	if err != nil || len(set.keys) != 1 || set.keys[0].kid != kid || strings.Contains(string(set.jwks.body), string(myPublic)) {
 		t.Errorf("published %s, %v", set.jwks.body, err)
 	}
@@ -134,7 +134,7 @@ func TestReloadWithAnotherEncryptionKey(t *testing.T) {
 		t.Errorf("key %s signs after %s", got, kid)
 	}
 	b.st.SetRing(token.NewRing(token.Key{2}))
-	if k, err := b.keys.signer(t.Context(), b.now); err == nil {
+	if k, err := b.keys.signer(t.Context(), b.Now()); err == nil {
 		t.Errorf("key %s still signs", k.kid)
 	}
 	b.shelf.down(nil)
@@ -148,7 +148,7 @@ func TestResealSigningKeys(t *testing.T) {
 	shelf := &keyShelf{}
 	b := newKeyBed(t, shelf, token.Key{1})
 	kid := b.kid()
-	if _, err := b.st.keys.of("https://other.example").signer(t.Context(), b.now); err != nil {
+	if _, err := b.st.keys.of("https://other.example").signer(t.Context(), b.Now()); err != nil {
 		t.Fatal(err)
 	}
 	newKeyBed(t, shelf, token.Key{9}).kid() // one that nobody else can open
@@ -192,7 +192,7 @@ func TestResealUnderAGatewayWithTheOldKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		late.now = late.now.Add(2 * keyRefresh)
+		late.set(late.Now().Add(2 * keyRefresh))
 		if got := late.publishedKids(); late.kid() != kid || !slices.Equal(got, []string{kid}) {
 			t.Errorf("published %v", got)
 		}

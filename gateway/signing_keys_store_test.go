@@ -3,14 +3,36 @@
 package gateway
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 )
+
+// handClock is moved by hand. What runs beside a request may read it at any time.
+type handClock struct{ nanos atomic.Int64 }
+
+func (c *handClock) Now() time.Time  { return time.Unix(0, c.nanos.Load()) }
+func (c *handClock) set(t time.Time) { c.nanos.Store(t.UnixNano()) }
+
+// lockedLog may be read while it is written.
+type lockedLog struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lockedLog) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.buf.String() }
 
 // keyShelf keeps signing keys as a store does, and fails where it is told to. Its
 // clock is that of the test if there is one.

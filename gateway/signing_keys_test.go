@@ -20,28 +20,29 @@ var errStoreAway = errors.New("the store is away")
 
 // keyBed is a gateway of which only the signing keys matter.
 type keyBed struct {
+	handClock
+
 	t     *testing.T
 	shelf *keyShelf
 	st    *State
 	keys  *issuerKeys
-	now   time.Time
-	log   *strings.Builder
+	log   *lockedLog
 }
 
 // newKeyBed builds one over a shelf, whose clock is this gateway's from then on. ring
 // are the encryption keys, the first is in use.
 func newKeyBed(t *testing.T, shelf *keyShelf, ring ...token.Key) *keyBed {
 	t.Helper()
-	b := &keyBed{t: t, shelf: shelf, now: midPeriod, log: &strings.Builder{}}
-	clock := func() time.Time { return b.now }
+	b := &keyBed{t: t, shelf: shelf, log: &lockedLog{}}
+	b.set(midPeriod)
 	if shelf.keyClock == nil {
-		shelf.keyClock = clock
+		shelf.keyClock = b.Now
 	}
 	if len(ring) == 0 {
 		ring = []token.Key{{1}}
 	}
 	b.st = NewState(Options{
-		Store: shelf, Ring: token.NewRing(ring[0], ring[1:]...), Now: clock,
+		Store: shelf, Ring: token.NewRing(ring[0], ring[1:]...), Now: b.Now,
 		Logger: slog.New(slog.NewTextHandler(b.log, nil)),
 	})
 	b.keys = b.st.keys.of(testIssuer)
@@ -51,7 +52,7 @@ func newKeyBed(t *testing.T, shelf *keyShelf, ring ...token.Key) *keyBed {
 // kid returns the id of the key that signs now.
 func (b *keyBed) kid() string {
 	b.t.Helper()
-	k, err := b.keys.signer(b.t.Context(), b.now)
+	k, err := b.keys.signer(b.t.Context(), b.Now())
 	if err != nil {
 		b.t.Fatalf("no key: %v\n%s", err, b.log)
 	}
@@ -60,7 +61,7 @@ func (b *keyBed) kid() string {
 
 func (b *keyBed) publishedKids() []string {
 	b.t.Helper()
-	set, err := b.keys.published(b.t.Context(), b.now)
+	set, err := b.keys.published(b.t.Context(), b.Now())
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -152,17 +153,17 @@ func TestStoreOutage(t *testing.T) {
 	kid := b.kid()
 	b.shelf.down(errStoreAway)
 	end := periodStart(701).Add(keyTail - keyMargin)
-	for b.now.Before(end) {
+	for b.Now().Before(end) {
 		if got := b.kid(); got != kid {
-			t.Fatalf("%v: another key", b.now)
+			t.Fatalf("%v: another key", b.Now())
 		}
 		if got := b.publishedKids(); len(got) != 1 || got[0] != kid {
-			t.Fatalf("%v: published %v", b.now, got)
+			t.Fatalf("%v: published %v", b.Now(), got)
 		}
-		b.now = b.now.Add(5 * time.Hour)
+		b.set(b.Now().Add(5 * time.Hour))
 	}
-	b.now = end
-	if k, err := b.keys.signer(t.Context(), b.now); !errors.Is(err, errStoreAway) {
+	b.set(end)
+	if k, err := b.keys.signer(t.Context(), b.Now()); !errors.Is(err, errStoreAway) {
 		t.Errorf("after its end: %v, %v", k, err)
 	}
 	// What it signed is still to be verified.
@@ -180,10 +181,10 @@ func TestNoKeyAndNoStore(t *testing.T) {
 	b := newKeyBed(t, &keyShelf{})
 	b.shelf.down(errStoreAway)
 	for range 3 {
-		if k, err := b.keys.signer(t.Context(), b.now); !errors.Is(err, errStoreAway) {
+		if k, err := b.keys.signer(t.Context(), b.Now()); !errors.Is(err, errStoreAway) {
 			t.Fatalf("%v, %v", k, err)
 		}
-		if set, err := b.keys.published(t.Context(), b.now); !errors.Is(err, errStoreAway) {
+		if set, err := b.keys.published(t.Context(), b.Now()); !errors.Is(err, errStoreAway) {
 			t.Fatalf("%v, %v", set, err)
 		}
 	}
@@ -198,7 +199,7 @@ func TestFirstCallerHangsUp(t *testing.T) {
 	b := newKeyBed(t, &keyShelf{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := b.keys.signer(ctx, b.now); err != nil {
+	if _, err := b.keys.signer(ctx, b.Now()); err != nil {
 		t.Error(err)
 	}
 }
@@ -210,14 +211,15 @@ func TestKeyOfAnotherGateway(t *testing.T) {
 	shelf := &keyShelf{}
 	here, there := newKeyBed(t, shelf), newKeyBed(t, shelf)
 	old := here.kid()
-	there.now = periodStart(701).Add(-keyAhead)
+	there.set(periodStart(701).Add(-keyAhead))
 	there.publishedKids()
-	here.now = there.now.Add(time.Minute)
+	here.set(there.Now().Add(time.Minute))
 	kids := here.publishedKids()
 	if len(kids) != 2 || kids[0] != old || here.kid() != old || there.kid() != old {
 		t.Fatalf("published %v", kids)
 	}
-	here.now, there.now = periodStart(701), periodStart(701)
+	here.set(periodStart(701))
+	there.set(periodStart(701))
 	if here.kid() != kids[1] || there.kid() != kids[1] {
 		t.Error("the new key does not sign in its time")
 	}
@@ -231,19 +233,19 @@ func TestClockSteps(t *testing.T) {
 	b := newKeyBed(t, shelf)
 	first := b.kid()
 	for _, step := range []time.Duration{-time.Second, -time.Hour, -10 * day, 0, 10 * day} {
-		b.now = midPeriod.Add(step)
+		b.set(midPeriod.Add(step))
 		if got := b.kid(); got != first {
 			t.Errorf("step of %v: another key signs", step)
 		}
 	}
-	b.now = midPeriod.Add(3 * 365 * day) // a battery that died: the clock starts in the future
+	b.set(midPeriod.Add(3 * 365 * day)) // a battery that died: the clock starts in the future
 	future := b.kid()
-	b.now = midPeriod.Add(10 * day)
+	b.set(midPeriod.Add(10 * day))
 	back := b.kid()
 	if future == first || back == future {
 		t.Error("a key of the future signs")
 	}
-	b.now = time.Unix(0, 0) // or in 1970
+	b.set(time.Unix(0, 0)) // or in 1970
 	if epoch := b.kid(); epoch == future || epoch == back {
 		t.Error("a key of the future signs")
 	}
@@ -258,7 +260,7 @@ func TestStoreWithAnotherClock(t *testing.T) {
 	t.Parallel()
 	shelf := &keyShelf{keyClock: func() time.Time { return midPeriod.Add(365 * day) }}
 	b := newKeyBed(t, shelf)
-	if k, err := b.keys.signer(t.Context(), b.now); !errors.Is(err, errNoSigner) || !strings.Contains(err.Error(), "clocks") {
+	if k, err := b.keys.signer(t.Context(), b.Now()); !errors.Is(err, errNoSigner) || !strings.Contains(err.Error(), "clocks") {
 		t.Errorf("%v, %v", k, err)
 	}
 }
@@ -270,7 +272,7 @@ func TestNextKeyCannotBeStored(t *testing.T) {
 	b := newKeyBed(t, &keyShelf{})
 	kid := b.kid()
 	b.st.store = readOnly{b.shelf}
-	b.now = periodStart(701).Add(-time.Hour)
+	b.set(periodStart(701).Add(-time.Hour))
 	if got := b.publishedKids(); len(got) != 1 || b.kid() != kid {
 		t.Errorf("published %v", got)
 	}
