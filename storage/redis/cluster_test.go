@@ -15,8 +15,8 @@ import (
 // the first node sends them to the second.
 func TestOurSlotMoves(t *testing.T) {
 	t.Parallel()
-	from := testredis.Start(t, testredis.Cluster())
-	to := testredis.Start(t, testredis.Set("cluster-enabled", "yes"))
+	from := testredis.Start(t, testredis.Cluster(), testredis.Set("cluster-allow-replica-migration", "no"))
+	to := testredis.Start(t, testredis.Set("cluster-enabled", "yes"), testredis.Set("cluster-allow-replica-migration", "no"))
 	host, port := split(t, to.Addr())
 	from.Do("CLUSTER", "MEET", host, port)
 	for _, node := range []*testredis.Server{from, to} {
