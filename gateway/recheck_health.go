@@ -36,6 +36,8 @@ type health struct {
 	failures int
 	pauses   int
 	probing  bool
+	// suspected: down because an answer takes long, not because of what it was.
+	suspected bool
 	// wished is the upstream's own word about when to ask again.
 	wished time.Time
 }
@@ -65,7 +67,7 @@ func (h *health) begin(now time.Time) (ok, probe bool) {
 func (h *health) answered() (recovered bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.failures, h.pauses, h.probing, h.wished = 0, 0, false, time.Time{}
+	h.failures, h.pauses, h.probing, h.suspected, h.wished = 0, 0, false, false, time.Time{}
 	return h.down.Swap(false)
 }
 
@@ -77,7 +79,7 @@ func (h *health) abandoned(probe bool) {
 }
 
 // failed: the answer proved nothing. all says that it would be the same for
-// everybody. It reports whether the upstream is down from now on and was not before.
+// everybody. It reports whether the upstream is known to be down only since now.
 func (h *health) failed(now time.Time, probe bool, retryAfter time.Duration, all bool) (down bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -97,7 +99,9 @@ func (h *health) failed(now time.Time, probe bool, retryAfter time.Duration, all
 	h.pauseUntil(later(h.wished, now.Add(backoff(h.pauses, longestPause))))
 	h.pauses++
 	h.down.Store(true)
-	return !was
+	known := was && !h.suspected
+	h.suspected = false
+	return !known
 }
 
 // suspect: an answer takes long. Others do not wait as well.
@@ -109,6 +113,7 @@ func (h *health) suspect(now time.Time) (down bool) {
 	}
 	h.pauseUntil(now.Add(firstPause))
 	h.down.Store(true)
+	h.suspected = true
 	return true
 }
 

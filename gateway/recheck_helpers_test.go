@@ -422,3 +422,13 @@ func (l *lab) counted(e Event) int {
 
 // member is somebody in acme.
 func member(n int) identity.Identity { return person(fmt.Sprint(n), "acme") }
+
+// pause is how long an answer takes whose caller may give up.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -155,6 +156,29 @@ func TestSignInRacingWithACheck(t *testing.T) {
 			t.Fatalf("shown %q, stored %q", got.Login, a.Identity.Login)
 		}
 		_ = l.st.Close()
+	}
+}
+
+// What a check finds just after a request was admitted, and just before it can be
+// found among the streams: it is refused all the same.
+func TestNewFactsBetweenVerdictAndEntry(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, member(1))
+	raw := l.grant("g1", member(1))
+	tok, err := l.st.admit(t.Context(), raw, testIssuer, testIssuer+"/mcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := tok.viewFor(l.guard.cfg.Policy, l.guard.log)
+	l.st.live.showSaved(&storage.Account{Subject: "github:1", Identity: person("1"), CheckedAt: time.Now(), Revision: 9})
+	rec := httptest.NewRecorder()
+	a := admission{matched: "/mcp", tok: tok, view: v, judged: l.st.judge.Load()}
+	err = l.guard.forward(rec, l.request(t.Context(), raw), a, func(http.ResponseWriter, *http.Request, *Principal) error {
+		t.Error("admitted")
+		return nil
+	})
+	if err != nil || rec.Code != http.StatusUnauthorized {
+		t.Errorf("%d %v", rec.Code, err)
 	}
 }
 

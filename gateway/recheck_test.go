@@ -117,8 +117,8 @@ func TestRequestDoesNotWaitForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newLab(t, member(1), member(2))
 		one, two := l.grant("g1", member(1)), l.grant("g2", member(2))
-		l.idp.does(func(_ context.Context, last identity.Identity, _ *upstream.Token, _ func(*upstream.Token) error) (identity.Identity, error) {
-			time.Sleep(20 * time.Second)
+		l.idp.does(func(ctx context.Context, last identity.Identity, _ *upstream.Token, _ func(*upstream.Token) error) (identity.Identity, error) {
+			pause(ctx, 20*time.Second)
 			return identity.Identity{Upstream: "github", Kind: identity.KindGitHub, ID: last.ID}, nil
 		})
 		time.Sleep(labInterval)
@@ -150,7 +150,10 @@ func TestIncidentOfThreeHours(t *testing.T) {
 			raws[i] = l.grant(fmt.Sprint("g", i), people[i])
 			l.want(raws[i], http.StatusOK, "before")
 		}
-		l.idp.says(upstream.Refuse(upstream.ReasonUnavailable, "503"))
+		l.idp.does(func(ctx context.Context, last identity.Identity, _ *upstream.Token, _ func(*upstream.Token) error) (identity.Identity, error) {
+			pause(ctx, 10*time.Second) // as servers in trouble do
+			return last, upstream.Refuse(upstream.ReasonUnavailable, "503")
+		})
 		waited := time.Duration(0)
 		for range 60 {
 			for _, raw := range raws {
