@@ -67,8 +67,15 @@ func TestJWKSConditionalRequests(t *testing.T) {
 		match string
 		want  int
 	}{
-		{etag, 304}, {"W/" + etag, 304}, {`"other", ` + etag, 304}, {"*", 304},
-		{`"other"`, 200}, {strings.Trim(etag, `"`), 200}, {etag[:len(etag)-1], 200}, {"", 200}, {",,", 200},
+		{etag, 304},
+		{"W/" + etag, 304},
+		{`"other", ` + etag, 304},
+		{"*", 304},
+		{`"other"`, 200},
+		{strings.Trim(etag, `"`), 200},
+		{etag[:len(etag)-1], 200},
+		{"", 200},
+		{",,", 200},
 	} {
 		resp := w.get(oauth.PathJWKS, "If-None-Match", tt.match)
 		if resp.StatusCode != tt.want || resp.Header.Get("ETag") != etag ||
