@@ -53,7 +53,7 @@ func (s *Server) serveAuthorize(w http.ResponseWriter, r *http.Request) {
 	}
 	s.decide(w, r, c, consentRequest{Flow: flow, Request: storage.Authorization{
 		ClientID: c.ID, RedirectURI: redirect.uri, RedirectURIGiven: redirect.given, State: req.State,
-		Challenge: req.CodeChallenge, Resource: g.resource, Scopes: scopes,
+		Challenge: req.CodeChallenge, Resource: g.resource, Scopes: scopes, ForwardsToken: g.cfg.ForwardUpstreamToken,
 	}}, asked, g)
 }
 

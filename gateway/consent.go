@@ -35,8 +35,6 @@ type consentRequest struct {
 	Upstream string `json:"w,omitempty"`
 	// Fresh: the request wants the person to sign in anew.
 	Fresh bool `json:"l,omitempty"`
-	// Forwards: the page says that the backend receives the person's upstream token.
-	Forwards bool `json:"t,omitempty"`
 }
 
 // showConsent asks the user, before anything is sent upstream (R6.1, R6.2). who is
@@ -46,7 +44,7 @@ func (s *Server) showConsent(w http.ResponseWriter, r *http.Request, c *client, 
 	hash := token.Hash(browser)
 	req.Browser = hex.EncodeToString(hash[:])
 	req.Expires = s.st.now().Add(flowTTL).Unix()
-	req.Forwards = g.cfg.ForwardUpstreamToken
+	req.Request.ForwardsToken = g.cfg.ForwardUpstreamToken
 	var account *web.Account
 	if who != nil {
 		req.Subject, req.Upstream = who.identity.Subject(), who.upstream.Name()
@@ -99,7 +97,7 @@ func (s *Server) serveConsent(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !oauth.MatchRedirectURI(c.RedirectURIs, req.Request.RedirectURI) || s.byResource[req.Request.Resource] == nil ||
-		c.fingerprint() != req.Client || s.forwards(req.Request.Resource) && !req.Forwards {
+		c.fingerprint() != req.Client || s.forwards(req.Request.Resource) && !req.Request.ForwardsToken {
 		s.showProblem(w, r, problemExpired.withFlow(req.Flow))
 		return
 	}

@@ -64,6 +64,22 @@ func (l *lab) wantRefused(raw string, status int, when string) {
 	}
 }
 
+// The option is switched on later. Whoever agreed before was not told that the server
+// gets their token, although it is there, kept for checks: they are asked first.
+func TestTokensOfThoseWhoWereNotToldStayHere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, member(1))
+		before := l.grant("g1", member(1))
+		l.wantRefused(before, http.StatusOK, "not forwarding")
+		l.guard.cfg.ForwardUpstreamToken = true
+		l.wantRefused(before, http.StatusUnauthorized, "agreed before the option")
+		l.wantForwarded(l.grant("g2", member(1)), "access-of-1", "agreed since")
+		l.guard.cfg.ForwardUpstreamToken = false
+		l.wantRefused(before, http.StatusOK, "switched off again")
+	})
+}
+
 // The backend gets the user's token and nothing of the client's; a resource that was
 // not asked to forward gets nothing at all.
 func TestForwardedToken(t *testing.T) {

@@ -85,6 +85,9 @@ func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, matched string, ne
 	}
 	var authorization string
 	if g.cfg.ForwardUpstreamToken {
+		if !tok.grant.forwards { // of before the option: nobody was told
+			return g.notVerified(w, r, errTokenUpstream)
+		}
 		if authorization, err = g.st.upstreamToken(r.Context(), tok.grant.account, tok.ring); err != nil {
 			return g.notVerified(w, r, err)
 		}

@@ -23,7 +23,7 @@ func (s *Server) issueCode(ctx context.Context, a storage.Authorization, id iden
 	code := s.st.ring.Load().NewCode(grantID)
 	g := &storage.Grant{
 		Issuer: s.cfg.Issuer, ID: grantID, Subject: id.Subject(), ClientID: a.ClientID,
-		Resource: a.Resource, Scopes: a.Scopes, Identity: id,
+		Resource: a.Resource, Scopes: a.Scopes, ForwardsToken: a.ForwardsToken, Identity: id,
 		Code: storage.Code{
 			Hash: token.Hash(code), Challenge: a.Challenge, RedirectURI: a.RedirectURI,
 			RedirectURIGiven: a.RedirectURIGiven, ExpiresAt: now.Add(codeTTL),

@@ -46,8 +46,10 @@ const (
 
 type liveGrant struct {
 	id, issuer, subject, clientID, resource string
-	account                                 *liveAccount
-	state                                   atomic.Int32
+	// forwards: the person agreed to the backend getting their upstream token.
+	forwards bool
+	account  *liveAccount
+	state    atomic.Int32
 }
 
 // States of a live grant. Evicted ones are still referred to by cached tokens,
@@ -166,7 +168,7 @@ func (t *liveTable) insert(g *storage.Grant, a *storage.Account, gone, changed u
 	acct.grants++
 	live := &liveGrant{
 		id: g.ID, issuer: g.Issuer, subject: g.Subject, clientID: g.ClientID,
-		resource: g.Resource, account: acct,
+		resource: g.Resource, forwards: g.ForwardsToken, account: acct,
 	}
 	t.grants[g.ID] = live
 	return live, true, nil

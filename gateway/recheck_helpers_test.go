@@ -365,6 +365,7 @@ func (l *lab) grant(grantID string, id identity.Identity) string {
 	err := l.mem.CreateGrant(context.Background(), &storage.Grant{
 		Issuer: testIssuer, ID: grantID, Subject: id.Subject(), ClientID: "c", Resource: testIssuer + "/mcp",
 		Identity: id, Code: storage.Code{RedeemedAt: time.Unix(1, 0)}, CreatedAt: time.Now(),
+		ForwardsToken: l.guard.cfg.ForwardUpstreamToken,
 	})
 	if err != nil {
 		l.t.Fatal(err)

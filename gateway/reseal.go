@@ -23,9 +23,15 @@ const (
 // returns the next cursor, "" after the last page, and how many it changed.
 type resealStep func(ctx context.Context, cursor string) (next string, changed int, err error)
 
-// resealSteps are the kinds of records that hold something sealed.
-func (st *State) resealSteps() map[string]resealStep {
-	return map[string]resealStep{"accounts": st.resealAccounts, "signing keys": st.resealKeys}
+// resealSteps are the kinds of records that hold something sealed, in the order in
+// which they are looked through.
+func (st *State) resealSteps() []resealKind {
+	return []resealKind{{"accounts", st.resealAccounts}, {"signing keys", st.resealKeys}}
+}
+
+type resealKind struct {
+	name string
+	step resealStep
 }
 
 // resealKeys is the step for signing keys: a few for each issuer. Issuers make
@@ -54,14 +60,14 @@ func (st *State) reseal(ring *token.Ring) {
 				st.log.Error("panic while records were sealed with the new key", "panic", fmt.Sprint(p))
 			}
 		}()
-		for kind, step := range st.resealSteps() {
-			n, err := st.resealAll(st.checks.ctx, ring, step)
+		for _, kind := range st.resealSteps() {
+			n, err := st.resealAll(st.checks.ctx, ring, kind.step)
 			switch {
 			case err != nil && st.checks.ctx.Err() == nil:
 				st.log.Error("records could not be sealed with the new key; the old one is still needed",
-					"records", kind, "error", err)
+					"records", kind.name, "error", err)
 			case n > 0:
-				st.log.Info("records sealed with the new key", "records", kind, "count", n)
+				st.log.Info("records sealed with the new key", "records", kind.name, "count", n)
 			}
 		}
 	})

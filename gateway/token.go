@@ -235,7 +235,7 @@ func (s *Server) stillAllowed(ctx context.Context, g *storage.Grant) *oauth.Erro
 		s.log.Warn("account no longer allowed", "subject", g.Subject, "resource", g.Resource)
 		return invalidGrant("the account is not allowed to use this resource")
 	}
-	if s.forwards(g.Resource) && (a == nil || !s.st.canForward(a)) {
+	if s.forwards(g.Resource) && (!g.ForwardsToken || a == nil || !s.st.canForward(a)) {
 		return invalidGrant(errTokenUpstream.description)
 	}
 	return nil

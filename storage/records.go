@@ -76,6 +76,8 @@ type Authorization struct {
 	// Resource is the canonical identifier of the protected resource.
 	Resource string   `json:"resource"`
 	Scopes   []string `json:"scopes,omitempty"`
+	// ForwardsToken: the person was told that the backend gets their upstream token.
+	ForwardsToken bool `json:"forwards_token,omitempty"`
 }
 
 // Account is one user at one upstream, with the facts of the last check.
@@ -120,6 +122,8 @@ type Grant struct {
 	ClientID string   `json:"client_id"`
 	Resource string   `json:"resource"`
 	Scopes   []string `json:"scopes,omitempty"`
+	// ForwardsToken: the person agreed to the backend getting their upstream token.
+	ForwardsToken bool `json:"forwards_token,omitempty"`
 	// Identity is the account as it was when the grant was made.
 	Identity identity.Identity `json:"identity"`
 
