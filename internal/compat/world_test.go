@@ -172,10 +172,12 @@ func (octocat) Kind() string     { return identity.KindGitHub }
 func (octocat) Label() string    { return "GitHub" }
 func (octocat) Scopes() []string { return []string{"read:user"} }
 
-func (octocat) AuthCodeURL(state, _, redirectURI string) string {
-	return redirectURI + "?" + url.Values{"code": {"upstream-code"}, "state": {state}}.Encode()
+func (octocat) AuthCodeURL(_ context.Context, r upstream.AuthRequest) (string, error) {
+	return r.RedirectURI + "?" + url.Values{"code": {"upstream-code"}, "state": {r.State}}.Encode(), nil
 }
 
-func (octocat) Identify(context.Context, url.Values, string, string) (identity.Identity, error) {
-	return identity.Identity{Upstream: "github", Kind: identity.KindGitHub, ID: "583231", Login: "octocat"}, nil
+func (octocat) Identify(context.Context, url.Values, string, string) (*upstream.SignIn, error) {
+	return &upstream.SignIn{
+		Identity: identity.Identity{Upstream: "github", Kind: identity.KindGitHub, ID: "583231", Login: "octocat"},
+	}, nil
 }

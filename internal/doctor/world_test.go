@@ -133,13 +133,16 @@ func newGateway(t *testing.T, edit ...func(*gateway.Config)) http.Handler {
 // nobody is an upstream at which nobody signs in.
 type nobody struct{}
 
-func (nobody) Name() string                              { return "github" }
-func (nobody) Kind() string                              { return identity.KindGitHub }
-func (nobody) Label() string                             { return "GitHub" }
-func (nobody) Scopes() []string                          { return nil }
-func (nobody) AuthCodeURL(string, string, string) string { return "https://github.example/" }
-func (nobody) Identify(context.Context, url.Values, string, string) (identity.Identity, error) {
-	return identity.Identity{}, errors.New("nobody signs in here")
+func (nobody) Name() string     { return "github" }
+func (nobody) Kind() string     { return identity.KindGitHub }
+func (nobody) Label() string    { return "GitHub" }
+func (nobody) Scopes() []string { return nil }
+func (nobody) AuthCodeURL(context.Context, upstream.AuthRequest) (string, error) {
+	return "https://github.example/", nil
+}
+
+func (nobody) Identify(context.Context, url.Values, string, string) (*upstream.SignIn, error) {
+	return nil, errors.New("nobody signs in here")
 }
 
 // examine runs the doctor on an address of the world.
