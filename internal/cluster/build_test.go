@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,7 +19,17 @@ const envBinary = "MCP_OAUTH_TEST_CADDY_CLUSTER"
 // buildDir holds what the test run builds; TestMain removes it.
 var buildDir string
 
+// inParallel is how many clusters there are at a time, unless -parallel says so. Most
+// of what they do is waiting for time limits, which takes no processor.
+const inParallel = "6"
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "test.parallel" })
+	if !chosen {
+		_ = flag.Set("test.parallel", inParallel) // it is a number
+	}
 	dir, err := os.MkdirTemp("", "mcp-oauth-cluster-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "cluster:", err)

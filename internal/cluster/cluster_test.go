@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -35,6 +36,8 @@ var names = []string{"A", "B", "C"}
 type options struct {
 	// global are lines of the mcp_oauth block of one gateway.
 	global map[string][]string
+	// allow are the rules, octocat alone if empty.
+	allow string
 	// network says where a gateway is and where it finds the store. Default: on this
 	// machine's loopback.
 	network func(name string) (ns *namespace, storeListener net.Listener)
@@ -69,7 +72,7 @@ func startCluster(t *testing.T, s store, o options) *cluster {
 			dir: t.TempDir(), env: env, log: &logBuffer{},
 		}
 		c.visit(g)
-		g.configure(c.caddyfile(g, o.global[name]))
+		g.configure(c.caddyfile(g, o))
 		t.Cleanup(g.finish)
 		c.gateways[name], all = g, append(all, g)
 	}
@@ -104,7 +107,7 @@ func (c *cluster) visit(g *gateway) {
 	}
 }
 
-func (c *cluster) caddyfile(g *gateway, global []string) string {
+func (c *cluster) caddyfile(g *gateway, o options) string {
 	_, port, _ := strings.Cut(g.addr, ":")
 	return fmt.Sprintf(`{
 	admin off
@@ -119,7 +122,7 @@ func (c *cluster) caddyfile(g *gateway, global []string) string {
 			base_url %s
 			api_url %s/api/v3
 		}
-		allow user:octocat
+		allow %s
 		limit registrations off
 		limit authorizations off
 		limit tokens off
@@ -134,8 +137,8 @@ http://:%s {
 	bind 127.0.0.1
 	mcp_gateway /mcp %s
 }
-`, c.origin, c.store.line(g.link.addr()), c.github.ClientID(), c.github.URL, c.github.URL,
-		strings.Join(global, "\n\t\t"), port, c.backend)
+`, c.origin, c.store.line(g.link.addr()), c.github.ClientID(), c.github.URL, c.github.URL, cmp.Or(o.allow, "user:octocat"),
+		strings.Join(o.global[g.name], "\n\t\t"), port, c.backend)
 }
 
 // serveBackend is an MCP server as far as a gateway can tell: it answers a POST, and
