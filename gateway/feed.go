@@ -27,10 +27,10 @@ type follower struct {
 	synced atomic.Int64
 	// tolerance is how old that may be, see State.SetMaxStaleness.
 	tolerance atomic.Int64
-	// ended says that requests in flight were ended in this outage. Of run alone.
-	ended bool
-	stop  context.CancelFunc
-	done  chan struct{}
+	// missed says that the last reading found changes to be missing. Of run alone.
+	missed bool
+	stop   context.CancelFunc
+	done   chan struct{}
 }
 
 const (
@@ -41,6 +41,8 @@ const (
 	feedRead = 5 * time.Second
 	// feedBatch is how many changes are read at once.
 	feedBatch = 1000
+	// feedReaders is how many of the accounts they are about are read at once.
+	feedReaders = 8
 	// feedHealthy is how old the last reading may be while nothing is wrong.
 	feedHealthy = feedPoll + time.Second
 	// defaultStaleness is the tolerance until SetMaxStaleness is called.
@@ -107,9 +109,9 @@ func (f *follower) run(ctx context.Context, at position) {
 		case err == nil:
 			if !more {
 				f.synced.Store(int64(began.Sub(f.began)))
+				f.recovered(&retry)
 				f.feed.Wait(ctx, at.after, feedPoll)
 			}
-			f.recovered(&retry)
 		case ctx.Err() != nil:
 		default:
 			f.failed(ctx, err, &retry)
@@ -125,32 +127,44 @@ type position struct {
 
 // read takes over the next changes. more says that there may be others already.
 func (f *follower) read(ctx context.Context, at *position) (more bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, feedRead)
-	defer cancel()
 	if !at.known {
 		return true, f.begin(ctx, at)
 	}
-	changes, next, err := f.feed.Changes(ctx, at.after, feedBatch)
+	changes, next, err := f.ask(ctx, at.after)
 	if errors.Is(err, storage.ErrMissed) {
-		f.log.Warn("changes of other gateways were missed, everything held in memory is read again")
 		at.known = false
+		if f.missed {
+			return false, errAlwaysMissed
+		}
+		f.missed = true
+		f.log.Warn("changes of other gateways were missed, everything held in memory is read again")
 		return true, nil
 	}
 	if err != nil {
 		return false, err
 	}
-	for _, c := range changes {
-		if err := f.apply(ctx, c); err != nil {
-			return false, err
-		}
+	f.missed = false
+	if err := f.apply(ctx, changes); err != nil {
+		return false, err
 	}
 	at.after = next
 	return len(changes) == feedBatch, nil
 }
 
+// errAlwaysMissed keeps the reader from asking in a tight loop.
+var errAlwaysMissed = errors.New("the store says of its newest position that changes after it were missed")
+
+func (f *follower) ask(ctx context.Context, after uint64) ([]storage.Change, uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, feedRead)
+	defer cancel()
+	return f.feed.Changes(ctx, after, feedBatch)
+}
+
 // begin starts at the end of the feed, with nothing in memory that is older. In this
 // order: what is read from the store after it was forgotten is newer than the head.
 func (f *follower) begin(ctx context.Context, at *position) error {
+	ctx, cancel := context.WithTimeout(ctx, feedRead)
+	defer cancel()
 	head, err := f.feed.Head(ctx)
 	if err != nil {
 		return err
@@ -160,17 +174,22 @@ func (f *follower) begin(ctx context.Context, at *position) error {
 	return nil
 }
 
-func (f *follower) apply(ctx context.Context, c storage.Change) error {
-	switch c.Kind {
-	case storage.ChangeGrant:
-		f.st.forgetGrant(c.ID)
-		return nil
-	case storage.ChangeAccount:
-		return f.st.reloadAccount(ctx, c.ID)
+// apply takes over a page of changes. What ended ends first: it needs no store. It
+// fails only if ctx is done; see State.reloadAccounts for what cannot be read.
+func (f *follower) apply(ctx context.Context, changes []storage.Change) error {
+	accounts := map[string]bool{}
+	for _, c := range changes {
+		switch c.Kind {
+		case storage.ChangeGrant:
+			f.st.forgetGrant(c.ID)
+		case storage.ChangeAccount:
+			accounts[c.ID] = true
+		default:
+			// A newer gateway says something this one does not understand: whatever
+			// it is about is not held in memory here.
+		}
 	}
-	// A newer gateway says something this one does not understand: whatever it is
-	// about is not held in memory here.
-	return nil
+	return f.st.reloadAccounts(ctx, accounts)
 }
 
 func (f *follower) failed(ctx context.Context, err error, retry *time.Duration) {
@@ -178,8 +197,7 @@ func (f *follower) failed(ctx context.Context, err error, retry *time.Duration) 
 		f.st.count(EventStoreFailed)
 		f.log.Error("changes of other gateways cannot be read", "error", err)
 	}
-	if f.check(f.st.now()) != nil && !f.ended {
-		f.ended = true
+	if f.check(f.st.now()) != nil { // every time: one may have begun meanwhile
 		f.st.streams.endNow(errStreamStale)
 	}
 	wait := time.NewTimer(*retry)
@@ -194,6 +212,6 @@ func (f *follower) failed(ctx context.Context, err error, retry *time.Duration) 
 func (f *follower) recovered(retry *time.Duration) {
 	if *retry != feedRetry {
 		f.log.Info("changes of other gateways are read again")
-		*retry, f.ended = feedRetry, false
+		*retry = feedRetry
 	}
 }
