@@ -68,15 +68,16 @@ func (st *State) currentAccount(ctx context.Context, subject string) (*storage.A
 	if up == nil || st.isFresh(rules, a) {
 		return a, nil
 	}
-	st.awaitCheck(ctx, up, subject, age(nanos(a.CheckedAt), st.now()) < rules.outage)
-	if a, err = st.store.Account(ctx, subject); err != nil {
-		return nil, err
+	if now := st.now(); now.UnixNano() >= st.live.silence(a).retryAt {
+		st.awaitCheck(ctx, up, subject, age(nanos(a.CheckedAt), now) < rules.outage)
+		if a, err = st.store.Account(ctx, subject); err != nil {
+			return nil, err
+		}
 	}
 	if age(nanos(a.CheckedAt), st.now()) < rules.outage {
 		return a, nil
 	}
-	if live := st.live.account(subject); live != nil && live.signIn.Load() ||
-		up.checker.NeedsToken() && st.openToken(a) == nil {
+	if st.live.silence(a).signIn || up.checker.NeedsToken() && st.openToken(a) == nil {
 		return nil, errTokenSignIn
 	}
 	st.count(EventUpstreamOutage)

@@ -34,6 +34,8 @@ type liveTable struct {
 	changed  *changeLog // accounts with new facts
 	// unsaved are records that the store did not take, by subject, see override.
 	unsaved map[string]*storage.Account
+	// silences are of people about whom asking proved nothing, by subject.
+	silences map[string]silence
 }
 
 // Bounds of the table. What is evicted is read again when it is next needed.
@@ -73,6 +75,7 @@ func newLiveTable(store storage.Store) *liveTable {
 		gone:     newChangeLog(maxTombstones),
 		changed:  newChangeLog(maxTombstones),
 		unsaved:  map[string]*storage.Account{},
+		silences: map[string]silence{},
 	}
 }
 
@@ -161,6 +164,7 @@ func (t *liveTable) insert(g *storage.Grant, a *storage.Account, gone, changed u
 	case acct == nil:
 		acct = &liveAccount{subject: g.Subject}
 		acct.set(a)
+		acct.observe(t.silenceOf(a))
 		t.accounts[g.Subject] = acct
 	case a.Revision > acct.revision: // another gateway knows more
 		acct.set(a)

@@ -29,11 +29,10 @@ type liveAccount struct {
 	// forward is the opened upstream token, nil until a resource needs it.
 	forward atomic.Pointer[forwardable]
 
-	// Guarded by liveTable.mu: the live grants that point here, the revision that
-	// is shown, and the answers in a row that proved nothing.
+	// Guarded by liveTable.mu: the live grants that point here, and the revision that
+	// is shown.
 	grants   int
 	revision uint64
-	failures int
 }
 
 // nanos is a time as live accounts keep it. The zero time, which has no nanoseconds,
@@ -56,7 +55,7 @@ func (a *liveAccount) set(rec *storage.Account) (changed bool) {
 	if checkedAt != a.checkedAt.Load() {
 		a.used.Store(false)
 	}
-	a.revision, a.failures = max(a.revision, rec.Revision), 0
+	a.revision = max(a.revision, rec.Revision)
 	a.forward.Store(nil)
 	a.signIn.Store(false)
 	a.retryAt.Store(0)
@@ -135,22 +134,4 @@ func (t *liveTable) eachAccount(f func(*liveAccount)) {
 	for _, a := range t.accounts {
 		f(a)
 	}
-}
-
-// provedNothing: the next question about the person waits a little longer each
-// time. signIn says that waiting alone will not help.
-func (t *liveTable) provedNothing(subject string, signIn bool, now time.Time, most time.Duration) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	a := t.accounts[subject]
-	if a == nil {
-		return
-	}
-	wait := most
-	if !signIn {
-		wait = backoff(a.failures, most)
-		a.failures++
-	}
-	a.signIn.Store(signIn)
-	a.retryAt.Store(now.Add(wait).UnixNano())
 }

@@ -58,7 +58,7 @@ func (st *State) attend(ctx context.Context, e *errand) error {
 	switch {
 	case errors.Is(err, storage.ErrNotFound):
 		// Nothing to ask with is left. Only a sign-in brings it back.
-		st.live.provedNothing(e.subject, true, now, firstPause)
+		st.live.provedNothing(&storage.Account{Subject: e.subject}, true, now, firstPause)
 		return nil
 	case err != nil:
 		return st.storeBroke(ctx, e.subject, fmt.Errorf("read account: %w", err))
@@ -112,7 +112,7 @@ func (v *visit) check(ctx context.Context) error {
 	case errors.Is(err, errNothingProved):
 		// Longer than the upstream as a whole is left alone for, so that one account
 		// about which there is never an answer does not take every turn.
-		v.st.live.provedNothing(v.account.Subject, false, v.st.now(), v.pauseLimit()/2)
+		v.st.live.provedNothing(v.account, false, v.st.now(), v.pauseLimit()/2)
 		return err
 	default:
 		return err
@@ -241,7 +241,7 @@ func (v *visit) pauseLimit() time.Duration {
 func (v *visit) signInNeeded(why string) {
 	v.st.log.Info("account cannot be checked without another sign-in", "subject", v.account.Subject,
 		"upstream", v.up.Name(), "cause", why)
-	v.st.live.provedNothing(v.account.Subject, true, v.st.now(), v.pauseLimit())
+	v.st.live.provedNothing(v.account, true, v.st.now(), v.pauseLimit())
 }
 
 // storeBroke: the errand ends, and is tried again a little later.
@@ -250,7 +250,7 @@ func (st *State) storeBroke(ctx context.Context, subject string, err error) erro
 		st.count(EventStoreFailed)
 		st.log.Error("store failed during a check", "subject", subject, "error", err)
 	}
-	st.live.provedNothing(subject, false, st.now(), firstPause)
+	st.live.askLater(subject, st.now().Add(firstPause))
 	return errNothingProved
 }
 
