@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -28,6 +29,9 @@ type person struct {
 	browser *browser
 	// decision is the button on the consent page, "approve" unless set.
 	decision string
+	// upstream is what they choose on it, where there is a choice. Empty is what the
+	// page suggests.
+	upstream string
 	// onConsent is called with the consent page, if set.
 	onConsent func(*page)
 	// afterConsent deals with the page the decision led to, if set: a sign-in
@@ -58,7 +62,11 @@ func (p *person) authorize(ctx context.Context, address string) (*page, error) {
 	if p.onConsent != nil {
 		p.onConsent(consent)
 	}
-	p.lastPage, err = p.browser.submit(ctx, consent, p.decision, nil)
+	var choice url.Values
+	if p.upstream != "" {
+		choice = url.Values{"upstream": {p.upstream}}
+	}
+	p.lastPage, err = p.browser.submit(ctx, consent, p.decision, choice)
 	if err == nil && p.afterConsent != nil {
 		p.lastPage, err = p.afterConsent(p.lastPage)
 	}

@@ -11,8 +11,10 @@ import (
 // config is the Caddyfile of one test: the six lines of the documentation and
 // what the test changes about them.
 type config struct {
-	// global are lines of the mcp_oauth block.
-	global []string
+	// global are lines of the mcp_oauth block. noGitHub leaves the fake GitHub out of
+	// it.
+	global   []string
+	noGitHub bool
 	// options are lines of the global block outside it.
 	options []string
 	// before are site lines ahead of mcp_gateway, after those behind it.
@@ -42,6 +44,9 @@ func (c config) origin(port int) string {
 func (c config) render(address, admin, statePath, github string) string {
 	if !c.adminAPI {
 		admin = "off"
+	}
+	if c.noGitHub {
+		github = ""
 	}
 	if c.host != "" {
 		c.options = append(slices.Clone(c.options), "skip_install_trust", "auto_https disable_redirects")

@@ -7,6 +7,7 @@
 // It has no code of its own, only tests and what they share:
 //
 //   - gateway_test.go, config_test.go, build_test.go: the Caddy under test
+//   - aged_test.go: its state, made older
 //   - browser_test.go, form_test.go, cookies_test.go: the browser
 //   - client_test.go, node_test.go: MCP clients of the Go and TypeScript SDKs
 package e2e

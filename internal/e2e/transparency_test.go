@@ -34,7 +34,13 @@ func signIn(t *testing.T, g *gateway) string {
 // signInSet is signIn with all that came with the token.
 func signInSet(t *testing.T, g *gateway) tokenSet {
 	t.Helper()
-	c := newClient(t, newPerson())
+	return signInBy(t, g, newPerson())
+}
+
+// signInBy is signInSet for somebody with a browser of their own choice.
+func signInBy(t *testing.T, g *gateway, p *person) tokenSet {
+	t.Helper()
+	c := newClient(t, p)
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url, nil)
 	if err != nil {
 		t.Fatal(err)
