@@ -31,12 +31,19 @@ func checkForwarding(proxy *reverseproxy.Handler, backends []string, dynamic boo
 		return errors.New("forward_upstream_token: dynamic backends need TLS; add transport http { tls }")
 	}
 	for _, addr := range backends {
-		if !strings.HasPrefix(addr, "unix") && !loopbackAddr(addr) {
+		if !socketAddr(addr) && !loopbackAddr(addr) {
 			return fmt.Errorf("forward_upstream_token: tokens of users would travel to %s in the clear; "+
 				"write https://%s, or use a backend on this machine", addr, addr)
 		}
 	}
 	return nil
+}
+
+// socketAddr reports the address of a socket in the file system. A host may have a
+// name that begins alike.
+func socketAddr(addr string) bool {
+	network, _, ok := strings.Cut(addr, "/")
+	return ok && (network == "unix" || network == "unix+h2c")
 }
 
 // canForward reports whether some upstream has tokens at all.
