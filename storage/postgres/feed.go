@@ -4,6 +4,8 @@ package postgres
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"math"
 	"time"
 
@@ -11,6 +13,18 @@ import (
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 )
+
+// A position is a number that goes up by one with each change, and behind it a random
+// part. That tells histories apart: after a failover to a standby that lagged, or a
+// restore, other changes get the numbers of those that were lost, and whoever has seen
+// the lost ones must not go on as if nothing had happened.
+const historyBits = 20
+
+func randomHistory() int64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return int64(binary.BigEndian.Uint64(b[:]) & (1<<historyBits - 1))
+}
 
 // announce queues changes for the feed and the call that wakes who waits for them.
 // It comes last in a transaction: from here to the commit everybody else who has
@@ -23,7 +37,7 @@ func (w *tx) announce(kind storage.ChangeKind, ids ...string) {
 	if len(raw) == 0 {
 		return
 	}
-	w.change(w.store.sql.feedAppend, string(kind), raw, w.store.moment())
+	w.change(w.store.sql.feedAppend, string(kind), raw, w.store.moment(), randomHistory())
 	w.queue.Queue("SELECT pg_notify($1, '')", w.store.sql.channel)
 }
 
@@ -38,7 +52,8 @@ func (s *Store) Head(ctx context.Context) (position uint64, err error) {
 	return position, err
 }
 
-// Changes implements storage.Feed.
+// Changes implements storage.Feed. ErrMissed is also the answer to a position that this
+// database never had, or has no more.
 func (s *Store) Changes(ctx context.Context, after uint64, limit int) (changes []storage.Change, position uint64, err error) {
 	if after > math.MaxInt64 {
 		return nil, 0, storage.ErrMissed
@@ -52,16 +67,15 @@ func (s *Store) Changes(ctx context.Context, after uint64, limit int) (changes [
 		defer rows.Close()
 		for rows.Next() {
 			var (
-				head, trimmed int64
-				at            *int64
-				kind          *string
-				id            []byte
+				known bool
+				at    *int64
+				kind  *string
+				id    []byte
 			)
-			if err := rows.Scan(&head, &trimmed, &at, &kind, &id); err != nil {
+			if err := rows.Scan(&known, &at, &kind, &id); err != nil {
 				return err
 			}
-			// Beyond the head: the database was restored to an earlier state.
-			if int64(after) < trimmed || int64(after) > head {
+			if !known {
 				return storage.ErrMissed
 			}
 			if at != nil {

@@ -16,7 +16,8 @@ import (
 const importStep = 500
 
 // Import implements storage.Archive. It is one transaction, so nothing of an
-// import that failed is ever seen; gateways that write meanwhile wait.
+// import that failed is ever seen; gateways that write meanwhile wait, and begin anew
+// when it ends.
 func (s *Store) Import(ctx context.Context, entries iter.Seq2[storage.Entry, error]) error {
 	const verb = "import"
 	conn, err := s.acquire(ctx)
@@ -64,7 +65,18 @@ func (s *Store) importIn(ctx context.Context, tx pgx.Tx, entries iter.Seq2[stora
 	if err := tx.QueryRow(ctx, s.sql.countUnused).Scan(&unused); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, s.sql.counterSet, unusedClients, unused)
+	if _, err := tx.Exec(ctx, s.sql.counterSet, unusedClients, unused); err != nil {
+		return err
+	}
+	return s.beginFeed(ctx, tx)
+}
+
+// beginFeed has gateways that run meanwhile forget what they hold in memory.
+func (s *Store) beginFeed(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, s.sql.feedBegin[0]); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, s.sql.feedBegin[1], randomHistory())
 	return err
 }
 

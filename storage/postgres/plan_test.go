@@ -27,7 +27,7 @@ func TestStatementsUseIndexes(t *testing.T) {
 		s.sql.keysOfIssuer: {key}, s.sql.sessionsOfSubject: {key}, s.sql.consentsOfSubject: {key}, s.sql.accountsPage: {key, 10},
 		s.sql.counterLock: {unusedClients}, s.sql.counterAdd: {unusedClients, 1}, s.sql.feedHead: nil, s.sql.feedChanges: {1, 10},
 		s.sql.feedTrim:   {now, 10, storage.FeedRetention},
-		s.sql.feedAppend: {"grant", [][]byte{key}, nil},
+		s.sql.feedAppend: {"grant", [][]byte{key}, nil, 1},
 	}
 	for _, l := range layouts() {
 		sql := s.sql.tables[l.name]

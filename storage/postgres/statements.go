@@ -26,6 +26,7 @@ type statements struct {
 	counterLock, counterAdd, counterSet  string
 	feedAppend, feedHead, feedChanges    string
 	feedTrim, feedTrimmed                string
+	feedBegin                            [2]string // empties it; $1 random part, at a new position
 	lockAll, anything                    string
 
 	channel string // that LISTEN and NOTIFY use
@@ -138,17 +139,30 @@ func (s *statements) counters(counters string) {
 func (s *statements) feed(feed, counters string) {
 	const head, trimmed = "'feed head'", "'feed trimmed'"
 	value := func(name string) string { return "(SELECT value FROM " + counters + " WHERE name = " + name + ")" }
+	number := func(value string) string { return fmt.Sprintf("(%s >> %d)", value, historyBits) }
+	position := func(number, history string) string {
+		return fmt.Sprintf("((%s) << %d | %s::bigint)", number, historyBits, history)
+	}
 	// The row of the head stays locked until the transaction ends, so positions
 	// become visible in their order and without gaps.
-	s.feedAppend = fmt.Sprintf(`WITH head AS (UPDATE %s SET value = value + cardinality($2::bytea[]) WHERE name = %s RETURNING value)
+	s.feedAppend = fmt.Sprintf(`WITH head AS (UPDATE %s SET value = %s WHERE name = %s RETURNING value)
 		INSERT INTO %s (position, kind, id, at)
-		SELECT head.value - cardinality($2::bytea[]) + change.n, $1::text, change.id, coalesce($3::timestamptz, clock_timestamp())
-		FROM head, unnest($2::bytea[]) WITH ORDINALITY AS change (id, n)`, counters, head, feed)
+		SELECT %s, $1::text, change.id, coalesce($3::timestamptz, clock_timestamp())
+		FROM head, unnest($2::bytea[]) WITH ORDINALITY AS change (id, n)`,
+		counters, position(number("value")+" + cardinality($2::bytea[])", "$4"), head, feed,
+		position(number("head.value")+" - cardinality($2::bytea[]) + change.n", "$4"))
 	s.feedHead = "SELECT " + value(head)
-	// One statement, hence one moment: head, loss and changes fit together.
-	s.feedChanges = fmt.Sprintf(`SELECT %s, %s, change.position, change.kind, change.id
-		FROM (SELECT) AS once LEFT JOIN (SELECT position, kind, id FROM %s WHERE position > $1 ORDER BY position LIMIT $2) AS change ON true
+	// One statement, hence one moment: head, loss and changes fit together. A position
+	// is known if it is the head, that of a change, or of the latest that was dropped.
+	s.feedChanges = fmt.Sprintf(`SELECT $1 IN (%s, %s) OR EXISTS (SELECT FROM %[3]s WHERE position = $1), change.position, change.kind, change.id
+		FROM (SELECT) AS once LEFT JOIN (SELECT position, kind, id FROM %[3]s WHERE position > $1 ORDER BY position LIMIT $2) AS change ON true
 		ORDER BY change.position`, value(head), value(trimmed), feed)
+	// Whoever has seen anything before it has missed something.
+	s.feedBegin = [2]string{
+		"DELETE FROM " + feed,
+		fmt.Sprintf(`WITH head AS (UPDATE %[1]s SET value = %[2]s WHERE name = %[3]s RETURNING value)
+			UPDATE %[1]s SET value = head.value FROM head WHERE name = %[4]s`, counters, position(number("value")+" + 1", "$1"), head, trimmed),
+	}
 	// Up to the first change that is young, so that what is left has no holes even
 	// if the clock was set back meanwhile.
 	s.feedTrim = fmt.Sprintf(`WITH gone AS (DELETE FROM %[1]s WHERE position = ANY (ARRAY(
