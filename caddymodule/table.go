@@ -167,6 +167,7 @@ func (a *App) complete(state *gateway.State, sites []*site, ups []upstream.Upstr
 			Issuer:          url,
 			Resources:       list,
 			Upstreams:       ups,
+			Allowed:         judge(sites),
 			AccessTokenTTL:  a.settings.accessTTL,
 			RefreshTokenTTL: a.settings.refreshTTL,
 			RefreshGrace:    a.settings.grace,

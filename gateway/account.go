@@ -14,8 +14,11 @@ import (
 
 // saveAccount stores what a sign-in showed: fresh facts, and the newest token if it
 // is kept, nil if not. It shows them to the grants in use. What they no longer allow
-// ends, open streams included, and where the provider took it away, for good.
-func (st *State) saveAccount(ctx context.Context, id identity.Identity, tok *upstream.Token) error {
+// ends, open streams included, and where the provider took it away, for good. allowed
+// is what rules say for which the sign-in looked up the facts, nil for the judge.
+func (st *State) saveAccount(
+	ctx context.Context, allowed func(string, identity.Identity) bool, id identity.Identity, tok *upstream.Token,
+) error {
 	ctx, cancel := finish(ctx)
 	defer cancel()
 	a := &storage.Account{
@@ -28,7 +31,7 @@ func (st *State) saveAccount(ctx context.Context, id identity.Identity, tok *ups
 		return fmt.Errorf("read account: %w", err)
 	default:
 		a.Revision = old.Revision + 1
-		denied, err := st.deniedGrants(ctx, nil, old.Identity, id)
+		denied, err := st.deniedGrants(ctx, allowed, old.Identity, id)
 		if err == nil {
 			err = st.revokeGrants(ctx, denied)
 		}

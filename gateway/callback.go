@@ -132,7 +132,7 @@ func (s *Server) saveSignIn(ctx context.Context, in *upstream.SignIn) error {
 	if !s.keepsToken(in.Identity) {
 		tok = nil
 	}
-	return s.st.saveAccount(ctx, in.Identity, tok)
+	return s.st.saveAccount(ctx, s.cfg.Allowed, in.Identity, tok)
 }
 
 // updateKnown keeps the fresh facts of a person who is refused, if we know them:

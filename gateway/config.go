@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
 	"github.com/caddy-mcp/caddy-mcp-oauth/policy"
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
@@ -25,6 +26,11 @@ type Config struct {
 	Resources []*Resource
 	// Upstreams are the identity providers a user may choose from, at least one.
 	Upstreams []upstream.Upstream
+	// Allowed is what the allow rules of the whole configuration, of every issuer, say
+	// of a resource and a person, as in Recheck. A sign-in brings the facts that these
+	// rules ask for, and only they can tell that one is missing. Nil means the judge
+	// (see SetJudge).
+	Allowed func(resource string, id identity.Identity) bool
 
 	AccessTokenTTL  time.Duration
 	RefreshTokenTTL time.Duration

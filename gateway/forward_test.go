@@ -30,7 +30,7 @@ func newForwardingLab(t *testing.T, people ...identity.Identity) *lab {
 // keep stores the person's newest token.
 func (l *lab) keep(id identity.Identity, tok *upstream.Token) {
 	l.t.Helper()
-	if err := l.st.saveAccount(context.Background(), id, tok); err != nil {
+	if err := l.st.saveAccount(context.Background(), nil, id, tok); err != nil {
 		l.t.Fatal(err)
 	}
 }

@@ -185,7 +185,7 @@ func TestFillRacingWithAccountUpdate(t *testing.T) {
 		st.live.changed = newChangeLog(8)
 		store.afterAccount = func() {
 			store.afterAccount = nil
-			if err := st.saveAccount(t.Context(), person("1"), nil); err != nil {
+			if err := st.saveAccount(t.Context(), nil, person("1"), nil); err != nil {
 				t.Error(err)
 			}
 			for i := range accountUpdates - 1 {

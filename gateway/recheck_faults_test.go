@@ -198,7 +198,7 @@ func TestNewerRecordWins(t *testing.T) {
 		l.idp.does(func(_ context.Context, last identity.Identity, _ *upstream.Token, _ func(*upstream.Token) error) (identity.Identity, error) {
 			back := member(1)
 			back.Login = "fresh"
-			if err := l.st.saveAccount(t.Context(), back, &upstream.Token{Access: "fresh"}); err != nil {
+			if err := l.st.saveAccount(t.Context(), nil, back, &upstream.Token{Access: "fresh"}); err != nil {
 				t.Error(err)
 			}
 			last.Groups = nil // as it was a moment before

@@ -354,7 +354,7 @@ func (l *lab) rules(interval, outage time.Duration) {
 // signIn stores what a sign-in of the person leaves: the account, with a token.
 func (l *lab) signIn(id identity.Identity) {
 	l.t.Helper()
-	if err := l.st.saveAccount(context.Background(), id, &upstream.Token{Access: "access-of-" + id.ID}); err != nil {
+	if err := l.st.saveAccount(context.Background(), nil, id, &upstream.Token{Access: "access-of-" + id.ID}); err != nil {
 		l.t.Fatal(err)
 	}
 }

@@ -133,7 +133,7 @@ func TestRejudgeEndsWhatTheNewConfigurationDoesNotAllow(t *testing.T) {
 		plain := b.call(b.bearerRequest(ctx, "g3", person("3")), "")
 		synctest.Wait()
 		gone := person("2")
-		if err := b.st.saveAccount(ctx, gone, nil); err != nil {
+		if err := b.st.saveAccount(ctx, nil, gone, nil); err != nil {
 			t.Fatal(err)
 		}
 		p := testPolicy(t, "org:acme")
@@ -407,7 +407,7 @@ func TestNewFactsEndStreamsThatTheyNoLongerAllow(t *testing.T) {
 	b.st.SetJudge(func(_ string, id identity.Identity) bool { return len(id.Groups) == 0 })
 	left := leaves
 	left.Groups = []string{"former"}
-	if err := b.st.saveAccount(t.Context(), left, nil); err != nil {
+	if err := b.st.saveAccount(t.Context(), nil, left, nil); err != nil {
 		t.Fatal(err)
 	}
 	if ended[0] != nil || !errors.Is(ended[1], errStreamRevoked) {
