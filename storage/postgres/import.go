@@ -81,8 +81,12 @@ func (s *Store) beginFeed(ctx context.Context, tx pgx.Tx) error {
 }
 
 // lockEmpty keeps everybody from writing, and refuses a store with any record in
-// it, expired or not.
+// it, expired or not. The counter comes first, as wherever clients are changed: who
+// holds it and waits for the table would else be waited for at the end.
 func (s *Store) lockEmpty(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, s.sql.counterLock, unusedClients); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(ctx, s.sql.lockAll); err != nil {
 		return err
 	}
