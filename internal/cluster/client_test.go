@@ -72,6 +72,7 @@ func (c client) RoundTrip(r *http.Request) (*http.Response, error) {
 // answer is what came back, read to the end.
 type answer struct {
 	status int
+	header http.Header
 	body   []byte
 }
 
@@ -102,7 +103,7 @@ func read(resp *http.Response, err error) (answer, error) {
 	if err != nil {
 		return answer{}, nil //nolint:nilerr // cut off in the middle: no answer
 	}
-	return answer{resp.StatusCode, body}, nil
+	return answer{resp.StatusCode, resp.Header, body}, nil
 }
 
 func (c client) post(ctx context.Context, path string, form url.Values) (answer, error) {
@@ -170,9 +171,18 @@ func (c client) revoke(ctx context.Context, token string) (answer, error) {
 
 // call uses the resource.
 func (c client) call(ctx context.Context, access string) (answer, error) {
-	return c.send(ctx, http.MethodPost, "/mcp", []byte(`{"jsonrpc":"2.0","id":1,"method":"ping"}`), http.Header{
+	return c.callIn(ctx, access, "")
+}
+
+// callIn uses the resource in a session of the backend's.
+func (c client) callIn(ctx context.Context, access, session string) (answer, error) {
+	header := http.Header{
 		"Content-Type": {"application/json"}, "Accept": {"application/json, text/event-stream"}, "Authorization": {"Bearer " + access},
-	})
+	}
+	if session != "" {
+		header.Set("Mcp-Session-Id", session)
+	}
+	return c.send(ctx, http.MethodPost, "/mcp", []byte(`{"jsonrpc":"2.0","id":1,"method":"ping"}`), header)
 }
 
 // stream opens an event stream and returns once its first event came. The channel

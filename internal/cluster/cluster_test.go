@@ -141,6 +141,9 @@ http://:%s {
 		strings.Join(o.global[g.name], "\n\t\t"), port, c.backend)
 }
 
+// backendSession is the session that the backend hands out.
+const backendSession = "the-only-session"
+
 // serveBackend is an MCP server as far as a gateway can tell: it answers a POST, and
 // a GET with a stream that never ends by itself.
 func serveBackend(t *testing.T) string {
@@ -148,7 +151,11 @@ func serveBackend(t *testing.T) string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = fmt.Fprintf(w, `{"user":%q}`, r.Header.Get("X-Forwarded-User"))
+			session := r.Header.Get("Mcp-Session-Id")
+			if session == "" {
+				w.Header().Set("Mcp-Session-Id", backendSession)
+			}
+			_, _ = fmt.Fprintf(w, `{"user":%q,"session":%q}`, r.Header.Get("X-Forwarded-User"), session)
 			return
 		}
 		w.Header().Set("Content-Type", "text/event-stream")

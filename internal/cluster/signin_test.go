@@ -52,9 +52,24 @@ func stepByStep(t *testing.T, c *cluster) {
 		alice.mustGet(t, next.Access, http.StatusOK)
 		got = next
 	}
-	a, err := alice.via(at("A")).call(t.Context(), got.Access)
-	if want := `{"user":"github:583231"}`; err != nil || string(a.body) != want {
-		t.Errorf("the backend was told %s, want %s; %v", a.body, want, err)
+	sameSession(t, alice, got.Access)
+}
+
+// A session that the backend began through A goes on through the others, and is the
+// person's: the id that clients see is bound to them (R10.16).
+func sameSession(t *testing.T, alice client, access string) {
+	t.Helper()
+	a, err := alice.via(at("A")).call(t.Context(), access)
+	session := a.header.Get("Mcp-Session-Id")
+	if err != nil || session == "" || session == backendSession {
+		t.Fatalf("A handed out session %q, %v, want one that is bound", session, err)
+	}
+	want := `{"user":"github:583231","session":"` + backendSession + `"}`
+	for _, name := range names {
+		a, err := alice.via(at(name)).callIn(t.Context(), access, session)
+		if err != nil || string(a.body) != want {
+			t.Errorf("through %s the backend was told %s, want %s; %d, %v", name, a.body, want, a.status, err)
+		}
 	}
 }
 
