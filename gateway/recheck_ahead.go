@@ -34,6 +34,7 @@ func (st *State) lookAhead(ctx context.Context) {
 		}
 		rules := st.recheck.Load()
 		if rules.interval > 0 {
+			st.adoptStreams(ctx)
 			st.lookAt(rules, st.now())
 		}
 		timer.Reset(lookEvery(rules))

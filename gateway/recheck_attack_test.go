@@ -166,3 +166,63 @@ func TestSilencesAreBounded(t *testing.T) {
 		t.Errorf("after a check: %+v", s)
 	}
 }
+
+// A grant leaves memory while a stream of it is open: its refresh token could not be
+// rotated because the store failed, or there are too many grants. Nobody sends
+// another request. Still the person behind the stream is checked, and once they are
+// removed it ends; while they are not, it stays.
+func TestStreamOfAGrantThatLeftMemory(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, member(1), member(2))
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		leaves := l.call(l.request(ctx, l.grant("g1", member(1))), "text/event-stream")
+		stays := l.call(l.request(ctx, l.grant("g2", member(2))), "text/event-stream")
+		synctest.Wait()
+		l.st.live.doubt("g1")
+		l.st.live.doubt("g2")
+		time.Sleep(3 * labInterval)
+		if l.idp.questions() < 2 || over(leaves) != nil || over(stays) != nil {
+			t.Fatalf("%d questions about open streams, or one is over", l.idp.questions())
+		}
+		l.idp.is(person("1"))
+		time.Sleep(labInterval)
+		synctest.Wait()
+		if cause := over(leaves); !errors.Is(cause, errStreamRevoked) {
+			t.Errorf("the stream of a removed member: %v", cause)
+		}
+		time.Sleep(2 * labOutage)
+		if cause := over(stays); cause != nil {
+			t.Errorf("the stream of a member: %v", cause)
+		}
+	})
+}
+
+// The same, and the grant was revoked at another gateway before it was read again.
+func TestStreamOfAGrantThatIsGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLab(t, member(1))
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		ended := l.call(l.request(ctx, l.grant("g1", member(1))), "text/event-stream")
+		synctest.Wait()
+		l.mem.intercept(func(string, string) error { return errors.New("no store") })
+		l.st.live.doubt("g1")
+		time.Sleep(longestLook + time.Second)
+		synctest.Wait()
+		if cause := over(ended); cause != nil {
+			t.Fatalf("ended while nothing is known: %v", cause)
+		}
+		l.mem.intercept(nil)
+		if err := l.mem.RevokeGrant(ctx, testIssuer, "g1"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(longestLook + time.Second)
+		synctest.Wait()
+		if cause := over(ended); !errors.Is(cause, errStreamRevoked) {
+			t.Errorf("ended with %v", cause)
+		}
+	})
+}

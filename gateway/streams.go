@@ -43,7 +43,8 @@ type streamShard struct {
 
 // stream is one guarded request. It must not be copied once added.
 type stream struct {
-	prev, next *stream // guarded by the shard's mu
+	// Guarded by the shard's mu. grant is replaced by adoptStreams only.
+	prev, next *stream
 	grant      *liveGrant
 	cancel     context.CancelCauseFunc
 	table      *streamTable
