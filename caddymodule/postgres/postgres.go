@@ -63,7 +63,7 @@ type Postgres struct {
 	// Schema is where the tables lie. Default: `mcp_oauth`.
 	Schema string `json:"schema,omitempty"`
 	// MaxConnections is how many connections this process uses at most, besides one
-	// that listens for changes. Default: `pool_max_conns` of the DSN, or 10.
+	// that listens for changes and one that reads them. Default: `pool_max_conns` of the DSN, or 10.
 	MaxConnections int `json:"max_connections,omitempty"`
 
 	options engine.Options // placeholders resolved

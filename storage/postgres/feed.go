@@ -43,7 +43,7 @@ func (w *tx) announce(kind storage.ChangeKind, ids ...string) {
 
 // Head implements storage.Feed.
 func (s *Store) Head(ctx context.Context) (position uint64, err error) {
-	err = once(ctx, s, "read head of feed", true, func(ctx context.Context, conn *pgx.Conn) error {
+	err = onceOn(ctx, s, s.feedPool, "read head of feed", true, func(ctx context.Context, conn *pgx.Conn) error {
 		var head int64
 		err := conn.QueryRow(ctx, s.sql.feedHead).Scan(&head)
 		position = uint64(head)
@@ -58,7 +58,7 @@ func (s *Store) Changes(ctx context.Context, after uint64, limit int) (changes [
 	if after > math.MaxInt64 {
 		return nil, 0, storage.ErrMissed
 	}
-	err = once(ctx, s, "read feed", true, func(ctx context.Context, conn *pgx.Conn) error {
+	err = onceOn(ctx, s, s.feedPool, "read feed", true, func(ctx context.Context, conn *pgx.Conn) error {
 		changes, position = nil, after
 		rows, err := conn.Query(ctx, s.sql.feedChanges, int64(after), max(limit, 1))
 		if err != nil {

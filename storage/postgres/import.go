@@ -20,7 +20,7 @@ const importStep = 500
 // when it ends.
 func (s *Store) Import(ctx context.Context, entries iter.Seq2[storage.Entry, error]) error {
 	const verb = "import"
-	conn, err := s.acquire(ctx)
+	conn, err := s.acquire(ctx, s.pool)
 	if err != nil {
 		return explain(ctx, verb, err)
 	}

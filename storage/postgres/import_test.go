@@ -28,7 +28,7 @@ func TestAnImportThatOthersInterrupt(t *testing.T) {
 	waiting := func(n int64) func() bool {
 		return func() bool {
 			return n <= number(t, conn, `SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%' || $1 || '%'`,
-				in(s, "counters")) +
+				in(s, "counters"))+
 				number(t, conn, `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = $1::regclass`, in(s, "clients"))
 		}
 	}

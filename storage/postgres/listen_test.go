@@ -75,7 +75,14 @@ func TestListenerReconnects(t *testing.T) {
 		if !woken(t, s, other) {
 			t.Error("it was not woken")
 		}
-		pid := listeners(t, s, conn)[0]
+		var pid int64
+		eventually(t, "it waits again", func() bool { // it was busy with what woke it
+			pids := listeners(t, s, conn)
+			if len(pids) == 1 {
+				pid = pids[0]
+			}
+			return len(pids) == 1
+		})
 		exec(t, conn, "SELECT pg_terminate_backend($1::int)", pid)
 		eventually(t, "the session ends", func() bool {
 			return number(t, conn, "SELECT count(*) FROM pg_stat_activity WHERE pid = $1", pid) == 0

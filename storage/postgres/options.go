@@ -22,7 +22,7 @@ const (
 	// DefaultSchema is where the tables lie.
 	DefaultSchema = "mcp_oauth"
 	// DefaultMaxConnections is how many connections a gateway uses at most, besides
-	// the one that listens. They share the commits of the server, so more help only
+	// one that listens and one that reads changes. They share the commits of the server, so more help only
 	// where more callers wait at once.
 	DefaultMaxConnections = 10
 

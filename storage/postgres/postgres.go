@@ -28,6 +28,7 @@ import (
 // PostgreSQL database.
 type Store struct {
 	pool      *pgxpool.Pool
+	feedPool  *pgxpool.Pool // of one connection, for who reads the feed
 	connect   connector
 	sql       *statements
 	clock     func() time.Time // nil: the server's
@@ -63,8 +64,16 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	if err != nil {
 		return nil, explainOpen(o, err)
 	}
+	// Verbs that wait for each other, however many, do not keep revocations away.
+	feedConfig := config.Copy()
+	feedConfig.MaxConns, feedConfig.MinConns, feedConfig.MinIdleConns = 1, 0, 0
+	feedPool, err := pgxpool.NewWithConfig(ctx, feedConfig)
+	if err != nil {
+		pool.Close()
+		return nil, explainOpen(o, err)
+	}
 	s := &Store{
-		pool: pool, sql: newStatements(o.Schema), clock: o.Now, log: o.Logger, maxUnused: o.MaxUnusedClients,
+		pool: pool, feedPool: feedPool, sql: newStatements(o.Schema), clock: o.Now, log: o.Logger, maxUnused: o.MaxUnusedClients,
 		patience: verbPatience,
 	}
 	s.life, s.end = context.WithCancel(context.Background())
@@ -73,6 +82,7 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	if err := s.prepare(ctx, o.Schema); err != nil {
 		s.end()
 		pool.Close()
+		feedPool.Close()
 		return nil, explainOpen(o, err)
 	}
 	s.startSweeper(o.SweepInterval)
@@ -101,6 +111,7 @@ func (s *Store) Close() error {
 		s.end()
 		s.background.Wait()
 		s.pool.Close()
+		s.feedPool.Close()
 		err = nil
 	})
 	return err

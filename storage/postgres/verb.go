@@ -33,7 +33,7 @@ const (
 // sent. Once it was, and no answer came, the outcome is unknown and stays so.
 func write[T any](ctx context.Context, s *Store, verb string, fn func(*tx) (T, error)) (T, error) {
 	var result T
-	err := s.again(ctx, verb, func(ctx context.Context, conn *pgx.Conn) (outcome, error) {
+	err := s.again(ctx, s.pool, verb, func(ctx context.Context, conn *pgx.Conn) (outcome, error) {
 		w := newTx(ctx, s, conn)
 		var answer error
 		result, answer = fn(w)
@@ -61,7 +61,13 @@ func write[T any](ctx context.Context, s *Store, verb string, fn func(*tx) (T, e
 // once runs a verb that is one statement, which the server does whole or not at
 // all. repeatable says that doing it twice is no harm.
 func once(ctx context.Context, s *Store, verb string, repeatable bool, fn func(context.Context, *pgx.Conn) error) error {
-	return s.again(ctx, verb, func(ctx context.Context, conn *pgx.Conn) (outcome, error) {
+	return onceOn(ctx, s, s.pool, verb, repeatable, fn)
+}
+
+func onceOn(
+	ctx context.Context, s *Store, pool *pgxpool.Pool, verb string, repeatable bool, fn func(context.Context, *pgx.Conn) error,
+) error {
+	return s.again(ctx, pool, verb, func(ctx context.Context, conn *pgx.Conn) (outcome, error) {
 		err := fn(ctx, conn)
 		if err == nil || isAnswer(err) {
 			return settled, err
@@ -75,19 +81,19 @@ type attempt func(context.Context, *pgx.Conn) (outcome, error)
 
 // again makes attempts until the outcome of one is settled, or for too long: a
 // network that swallows everything must not make requests hang.
-func (s *Store) again(caller context.Context, verb string, try attempt) error {
+func (s *Store) again(caller context.Context, pool *pgxpool.Pool, verb string, try attempt) error {
 	ctx, cancel := context.WithTimeout(caller, s.patience)
 	defer cancel()
-	err := s.tryAgain(ctx, try)
+	err := s.tryAgain(ctx, pool, try)
 	if err != nil && !isAnswer(err) && ctx.Err() != nil && caller.Err() == nil {
 		return fmt.Errorf("%s: no answer from PostgreSQL within %v", verb, s.patience)
 	}
 	return explain(caller, verb, err)
 }
 
-func (s *Store) tryAgain(ctx context.Context, try attempt) error {
+func (s *Store) tryAgain(ctx context.Context, pool *pgxpool.Pool, try attempt) error {
 	for n := 1; ; n++ {
-		conn, err := s.acquire(ctx)
+		conn, err := s.acquire(ctx, pool)
 		if err != nil {
 			return err
 		}
@@ -99,14 +105,14 @@ func (s *Store) tryAgain(ctx context.Context, try attempt) error {
 	}
 }
 
-func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
+func (s *Store) acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
 	switch {
 	case s.life.Err() != nil:
 		return nil, storage.ErrClosed
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	}
-	conn, err := s.pool.Acquire(ctx)
+	conn, err := pool.Acquire(ctx)
 	if err != nil && s.life.Err() != nil {
 		return nil, storage.ErrClosed // before anything was asked for
 	}
