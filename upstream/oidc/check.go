@@ -5,6 +5,7 @@ package oidc
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
@@ -30,8 +31,11 @@ func (o *OIDC) NeedsToken() bool { return true }
 // the userinfo endpoint. A token that was given a moment ago is not renewed for
 // nothing.
 func (o *OIDC) Check(ctx context.Context, last identity.Identity, tok *upstream.Token, save func(*upstream.Token) error) (identity.Identity, error) {
-	if tok == nil || tok.Refresh == "" && !o.usable(tok) {
+	switch {
+	case tok == nil || tok.Refresh == "" && !o.usable(tok):
 		return identity.Identity{}, upstream.Refuse(upstream.ReasonSignInNeeded, "oidc: there is no token with which to ask")
+	case o.isForeign(tok.ID):
+		return identity.Identity{}, o.foreign()
 	}
 	ctx, cancel := context.WithTimeout(ctx, signInTimeout)
 	defer cancel()
@@ -57,11 +61,33 @@ func (o *OIDC) isFresh(tok *upstream.Token) bool {
 	return ok && age > -leeway && age < tokenFresh
 }
 
+// isForeign reports that a token came with an id_token for another client, or from
+// another provider: the configuration was changed, and keeps the name. Where none is
+// kept, nothing tells.
+func (o *OIDC) isForeign(jwt string) bool {
+	claims := claimsWithin(jwt)
+	if claims == nil {
+		return false
+	}
+	iss, _ := claims.text("iss")
+	audiences, _ := claims.texts("aud", maxAudiences)
+	return !o.isIssuer(iss) || !slices.Contains(audiences, o.clientID)
+}
+
+// foreign is the refusal for it. To show the token to whoever has the name now would
+// give it away; and what they say of it says nothing about the user.
+func (o *OIDC) foreign() *upstream.Refusal {
+	return upstream.Refuse(upstream.ReasonSignInNeeded, "oidc: the token was given to another client, or by another provider")
+}
+
 // lookAnew renews the token and looks with the new one.
 func (o *OIDC) lookAnew(ctx context.Context, last identity.Identity, tok *upstream.Token, save func(*upstream.Token) error) (identity.Identity, error) {
 	newest, fresh, err := o.renew(ctx, tok)
 	if err != nil {
 		return identity.Identity{}, err
+	}
+	if o.isForeign(newest.ID) { // by mistake; what it says is refused below
+		newest.ID = tok.ID
 	}
 	if err := save(newest); err != nil {
 		return identity.Identity{}, upstream.Refuse(upstream.ReasonUnavailable, "oidc: keeping the renewed token: %w", err)
@@ -158,8 +184,11 @@ func (o *OIDC) checkRenewed(ctx context.Context, fresh, access, subject, nonce s
 // the answer is there, so nothing but another user's token keeps it from the caller:
 // an id_token that cannot be verified is left out.
 func (o *OIDC) Refresh(ctx context.Context, tok *upstream.Token) (*upstream.Token, error) {
-	if tok == nil || tok.Refresh == "" {
+	switch {
+	case tok == nil || tok.Refresh == "":
 		return nil, upstream.Refuse(upstream.ReasonSignInNeeded, "oidc: there is no refresh token")
+	case o.isForeign(tok.ID):
+		return nil, o.foreign()
 	}
 	newest, fresh, err := o.renew(ctx, tok)
 	if err != nil {

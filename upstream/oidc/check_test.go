@@ -483,3 +483,57 @@ func TestClaimsWithin(t *testing.T) {
 		t.Errorf("sub %q", sub)
 	}
 }
+
+// TestTokenOfAnotherClient: the operator gave this name another client, or another
+// provider. Tokens of before are not shown to it, and that nobody can ask with them is
+// no fault of the users: taken for revoked, all would lose their grants at once.
+func TestTokenOfAnotherClient(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*Config){
+		"another client":   func(c *Config) { c.ClientID = "successor" },
+		"another provider": func(c *Config) { c.Issuer = "https://login.example.org" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := signedIn(t)
+			var next *provider
+			r.o = r.connect(t, func(c *Config) {
+				c.Offline = true
+				change(c)
+				next = providerOf(c.Issuer, r.clock.now)
+				next.routes[next.at("token")] = sendError(http.StatusBadRequest, "invalid_grant")
+				next.routes[next.at("userinfo")] = send(http.StatusUnauthorized, "", "")
+				c.HTTPClient = &http.Client{Transport: next}
+			})
+			_, err := r.check(t)
+			wantRefusal(t, err, upstream.ReasonSignInNeeded, "another")
+			_, err = r.o.Refresh(t.Context(), r.tok)
+			wantRefusal(t, err, upstream.ReasonSignInNeeded, "another")
+			if next.count("token")+next.count("userinfo") != 0 || len(r.saved) != 0 {
+				t.Error("it was shown tokens that are not its own")
+			}
+		})
+	}
+}
+
+// TestOneBadIDTokenIsNotKept: an id_token that names another client by mistake does not
+// make the token that came with it another's.
+func TestOneBadIDTokenIsNotKept(t *testing.T) {
+	t.Parallel()
+	for name, edit := range map[string]func(claims){
+		"client": func(c claims) { c["aud"] = "other" },
+		"issuer": func(c claims) { c["iss"] = "https://evil.example" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := signedIn(t)
+			r.edit = edit
+			_, err := r.check(t)
+			wantRefusal(t, err, upstream.ReasonUnavailable)
+			r.edit, r.tok = nil, r.saved[0]
+			if _, err := r.check(t); err != nil {
+				t.Errorf("at the next check: %v", err)
+			}
+		})
+	}
+}
