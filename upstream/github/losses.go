@@ -14,7 +14,7 @@ const (
 	// maxLosses bounds how many organizations are asked about one by one. More
 	// that are gone at once are taken for lost: nobody is held for what was not asked.
 	maxLosses = 15
-	// maxDoubts bounds how many teams are.
+	// maxDoubts bounds how many teams are, in the same way.
 	maxDoubts = 10
 )
 
@@ -113,10 +113,7 @@ func withheld(org string, err error) error {
 
 // resolveDoubts asks about teams that may be above what was looked up.
 func (s *session) resolveDoubts(ctx context.Context, teams []string, now *findings) error {
-	if len(teams) > maxDoubts {
-		return upstream.Refuse(upstream.ReasonUnavailable, "github: %d teams may be above those that were looked up", len(teams))
-	}
-	for _, group := range teams {
+	for _, group := range teams[:min(len(teams), maxDoubts)] {
 		org, slug, _ := strings.Cut(group, "/")
 		member, err := s.teamMember(ctx, org, slug, now.identity.Login)
 		if err != nil {

@@ -284,3 +284,37 @@ func FuzzClimb(f *testing.F) {
 		}
 	})
 }
+
+// TestAttackManyDoubts: mallory was removed from a team, and makes sure that it is not
+// noticed: their own organization has teams above teams without end, so that not all
+// can be looked up, and many of which they leave at once. Nobody is held for what was
+// not asked.
+func TestAttackManyDoubts(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{maxDoubts - 1, maxDoubts, 3 * maxDoubts} {
+		// A letter before and one behind that of the team that counts.
+		for _, evil := range []string{"abc", "xyz"} {
+			t.Run(fmt.Sprint(n, " ", evil), func(t *testing.T) {
+				t.Parallel()
+				teams := []string{evil + "/t-0"}
+				for i := range n {
+					teams = append(teams, fmt.Sprintf("%s/own-%d", evil, i))
+				}
+				a := signedInAs(t, Config{Needs: needTeams}, func(s *testidp.Server) {
+					inTeams(s, append(slices.Clone(teams), "acme/ops", "acme/all")...)
+					for i := range 30 {
+						s.SetParent(fmt.Sprintf("%s/t-%d", evil, i), fmt.Sprintf("%s/t-%d", evil, i+1))
+					}
+				})
+				if !slices.Contains(a.last.Groups, "acme/ops") {
+					t.Fatalf("groups %q", a.last.Groups)
+				}
+				inTeams(a.srv, evil+"/t-0", "acme/all")
+				id, err := a.check()
+				if err != nil || slices.Contains(id.Groups, "acme/ops") || !slices.Contains(id.Groups, "acme/all") {
+					t.Errorf("groups %q, error %v", id.Groups, err)
+				}
+			})
+		}
+	}
+}
