@@ -69,13 +69,12 @@ func acquireState(engine StorageEngine, user stateUser) (*sharedState, error) {
 		return nil, err
 	}
 	shared := v.(*sharedState)
-	err = checkKey(engine, func(ctx context.Context) error { return shared.state.CheckKey(ctx, user.ring) })
-	if err != nil {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if err := shared.admit(engine, user); err != nil {
 		_, releaseErr := statePool.Delete(key)
 		return nil, errors.Join(err, releaseErr)
 	}
-	shared.mu.Lock()
-	defer shared.mu.Unlock()
 	if len(shared.users) == 0 {
 		shared.state.SetJudge(user.allowed)
 	}
@@ -83,6 +82,24 @@ func acquireState(engine StorageEngine, user stateUser) (*sharedState, error) {
 	shared.users = append(shared.users, user)
 	shared.follow(user)
 	return shared, nil
+}
+
+// admit holds the keys of a configuration that joins against the store, which may have
+// to be reached with its password. If that fails nothing has changed. Needs mu.
+func (s *sharedState) admit(engine StorageEngine, user stateUser) error {
+	s.reach(engine)
+	err := checkKey(engine, func(ctx context.Context) error { return s.state.CheckKey(ctx, user.ring) })
+	if n := len(s.users); err != nil && n > 0 {
+		s.reach(s.users[n-1].engine)
+	}
+	return err
+}
+
+// reach has the store be reached as a configuration says.
+func (s *sharedState) reach(engine StorageEngine) {
+	if r, ok := engine.(StoreRefresher); ok {
+		r.Refresh(s.store)
+	}
 }
 
 // checkTime bounds the look at the keys a store was written with.
@@ -129,9 +146,7 @@ func (s *sharedState) Destruct() error {
 
 // follow makes the state use the keys, the upstreams and the log of a configuration.
 func (s *sharedState) follow(u stateUser) {
-	if r, ok := u.engine.(StoreRefresher); ok {
-		r.Refresh(s.store)
-	}
+	s.reach(u.engine)
 	s.state.SetRing(u.ring)
 	s.state.SetRecheck(u.recheck)
 	s.state.SetMaxStaleness(u.maxStaleness)
