@@ -20,7 +20,7 @@ const renewAhead = time.Minute
 // with the user's token.
 func (g *GitHub) NeedsToken() bool { return true }
 
-// Check implements upstream.Checker. It makes at most one token request and
+// Check implements upstream.Checker. It makes at most one token request and twice
 // maxCalls API calls; nearly always three or four of the latter, which cost no
 // quota while nothing changes.
 //

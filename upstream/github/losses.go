@@ -25,6 +25,7 @@ const (
 // those that GitHub still counts the user into are put back. Without an error
 // what is missing then is lost.
 func (g *GitHub) confirmLosses(ctx context.Context, s *session, last []string, now *findings) error {
+	s.calls = 0 // however many the lists took, which users can see to
 	missing := g.missing(last, now.identity.Groups)
 	orgs := hiddenOrgs(missing, now.identity.Groups)
 	for _, org := range orgs[:min(len(orgs), maxLosses)] {

@@ -205,3 +205,31 @@ func TestHiddenOrgs(t *testing.T) {
 		}
 	}
 }
+
+// TestAttackSpentCalls: the lists of mallory's own organizations take nearly all calls
+// of a check, with many teams above theirs and more than one page of everything. What
+// is missing is asked about all the same.
+func TestAttackSpentCalls(t *testing.T) {
+	t.Parallel()
+	a := signedInAs(t, Config{Needs: needBoth}, func(s *testidp.Server) {
+		s.UpdateUser(583231, func(u *testidp.User) {
+			u.Orgs, u.Teams = []string{"acme", "evil", "silent"}, []string{"evil/t-0"}
+			for i := range maxLosses - 1 {
+				u.Orgs = append(u.Orgs, fmt.Sprintf("own-%02d", i))
+			}
+		})
+		for i := range 30 {
+			s.SetParent(fmt.Sprintf("evil/t-%d", i), fmt.Sprintf("evil/t-%d", i+1))
+		}
+	})
+	a.srv.RequireSAML("silent")
+	a.last.Groups = slices.DeleteFunc(a.last.Groups, func(g string) bool { return g == "silent" })
+	a.change(func(u *testidp.User) { u.Orgs = []string{"evil", "silent"} })
+	id, err := a.check()
+	if err != nil || slices.Contains(id.Groups, "acme") {
+		t.Errorf("groups %q, error %v", id.Groups, err)
+	}
+	if n := len(a.apiCalls()); n <= maxCalls || n > 2*maxCalls {
+		t.Errorf("%d calls", n)
+	}
+}

@@ -19,8 +19,9 @@ const (
 	perPage = 100
 	// maxPages bounds one list, in pages.
 	maxPages = 20
-	// maxCalls bounds the API calls of one sign-in and of one check. Almost all
-	// need /user and three lists of one page.
+	// maxCalls bounds the API calls of one sign-in and of one check, and once more
+	// those to confirm what a check finds missing. Almost all need /user and three
+	// lists of one page.
 	maxCalls = 50
 )
 
