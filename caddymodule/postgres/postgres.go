@@ -113,6 +113,14 @@ func (p *Postgres) PoolKey() string { return "postgres:" + p.target }
 // KeyFile is none: a key that is made on one machine is of no use to the others.
 func (p *Postgres) KeyFile() string { return "" }
 
+// Refresh has a store that an older configuration opened use the role and the password
+// of this one.
+func (p *Postgres) Refresh(store storage.Store) {
+	if s, ok := store.(*engine.Store); ok {
+		_ = s.SetLogin(p.options) // Provision has read them
+	}
+}
+
 // Open connects and brings the schema up to date.
 func (p *Postgres) Open(logger *slog.Logger) (storage.Store, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
@@ -127,7 +135,8 @@ func (p *Postgres) Open(logger *slog.Logger) (storage.Store, error) {
 }
 
 var (
-	_ caddy.Provisioner         = (*Postgres)(nil)
-	_ caddyfile.Unmarshaler     = (*Postgres)(nil)
-	_ caddymodule.StorageEngine = (*Postgres)(nil)
+	_ caddy.Provisioner          = (*Postgres)(nil)
+	_ caddyfile.Unmarshaler      = (*Postgres)(nil)
+	_ caddymodule.StorageEngine  = (*Postgres)(nil)
+	_ caddymodule.StoreRefresher = (*Postgres)(nil)
 )

@@ -126,15 +126,42 @@ func (o Options) poolConfig() (*pgxpool.Config, error) {
 		config.PingTimeout = pingTimeout
 	}
 	c.ValidateConnect = wantWritable(c.ValidateConnect)
-	if o.Password != nil {
-		config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) (err error) {
-			if c.Password, err = o.Password(); err != nil {
-				return advise("password: %v", err)
-			}
-			return nil
-		}
-	}
 	return config, nil
+}
+
+// login is how new connections authenticate.
+type login struct {
+	user, password string
+	// current replaces password where it is not nil.
+	current func() (string, error)
+}
+
+func (o Options) login(config *pgxpool.Config) *login {
+	return &login{user: config.ConnConfig.User, password: config.ConnConfig.Password, current: o.Password}
+}
+
+// apply is a pgxpool.Config.BeforeConnect.
+func (l *login) apply(c *pgx.ConnConfig) (err error) {
+	c.User, c.Password = l.user, l.password
+	if l.current == nil {
+		return nil
+	}
+	if c.Password, err = l.current(); err != nil {
+		return advise("password: %v", err)
+	}
+	return nil
+}
+
+// SetLogin has new connections authenticate as other options of the same database
+// say, for a role or a password that is exchanged without a restart. Connections that
+// are there stay. If the connection string cannot be read nothing changes.
+func (s *Store) SetLogin(o Options) error {
+	config, err := o.withDefaults().poolConfig()
+	if err != nil {
+		return clean(err)
+	}
+	s.login.Store(o.login(config))
+	return nil
 }
 
 // errDSN says what is wrong with a connection string without repeating any of it:

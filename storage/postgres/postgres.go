@@ -17,8 +17,10 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
@@ -30,6 +32,7 @@ type Store struct {
 	pool      *pgxpool.Pool
 	feedPool  *pgxpool.Pool // of one connection, for who reads the feed
 	connect   connector
+	login     *atomic.Pointer[login]
 	sql       *statements
 	clock     func() time.Time // nil: the server's
 	log       *slog.Logger
@@ -60,6 +63,9 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 	if err != nil {
 		return nil, explainOpen(o, err)
 	}
+	current := new(atomic.Pointer[login])
+	current.Store(o.login(config))
+	config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error { return current.Load().apply(c) }
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, explainOpen(o, err)
@@ -73,7 +79,7 @@ func Open(ctx context.Context, options Options) (*Store, error) {
 		return nil, explainOpen(o, err)
 	}
 	s := &Store{
-		pool: pool, feedPool: feedPool, sql: newStatements(o.Schema), clock: o.Now, log: o.Logger, maxUnused: o.MaxUnusedClients,
+		pool: pool, feedPool: feedPool, login: current, sql: newStatements(o.Schema), clock: o.Now, log: o.Logger, maxUnused: o.MaxUnusedClients,
 		patience: verbPatience,
 	}
 	s.life, s.end = context.WithCancel(context.Background())
