@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -179,4 +181,44 @@ func TestAFeedThatAlwaysMisses(t *testing.T) {
 		}
 		wantStatusOf(t, b, "g1", person("1"), 503, "when nothing is known for too long")
 	})
+}
+
+// A request is admitted, and before it is among those in flight everything in memory is
+// forgotten, because revocations were missed: while the token of the provider is fetched
+// for it, for example. Nobody would ever end its stream.
+func TestARequestThatIsOvertakenByDoubt(t *testing.T) {
+	t.Parallel()
+	for name, doubt := range map[string]func(*State){
+		"about everything": func(st *State) { st.doubtAll() },
+		"about the person": func(st *State) { _ = st.reloadAccounts(t.Context(), map[string]bool{person("1").Subject(): true}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var poisoned atomic.Bool
+			_, b := oddGateway(t, &accountLink{before: func(context.Context, string) error {
+				if poisoned.Load() {
+					return storage.ErrFormat
+				}
+				return nil
+			}})
+			st, g := b.st, b.guard
+			a := admission{matched: "/mcp", doubts: st.doubts.Load()}
+			r := b.bearerRequest(t.Context(), "g1", person("1"))
+			w := httptest.NewRecorder()
+			var err error
+			if a.tok, err = g.authenticate(w, r); err != nil || a.tok == nil {
+				t.Fatal(a.tok, err)
+			}
+			a.view, a.judged = a.tok.viewFor(g.cfg.Policy, g.log), st.judge.Load()
+			poisoned.Store(true)
+			doubt(st)
+			err = g.forward(w, r, a, func(http.ResponseWriter, *http.Request, *Principal) error {
+				t.Error("it reached the backend")
+				return nil
+			})
+			if unavailable := (*Unavailable)(nil); !errors.As(err, &unavailable) || b.inFlight() != 0 {
+				t.Errorf("got %v, and %d in flight", err, b.inFlight())
+			}
+		})
+	}
 }

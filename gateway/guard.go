@@ -68,6 +68,7 @@ func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, matched string, ne
 		g.refuse(w, r, http.StatusBadRequest, "path", "the request path is not acceptable")
 		return nil
 	}
+	doubts := g.st.doubts.Load()
 	tok, err := g.authenticate(w, r)
 	if tok == nil {
 		return err
@@ -92,7 +93,7 @@ func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, matched string, ne
 			return g.notVerified(w, r, err)
 		}
 	}
-	return g.forward(w, r, admission{matched, origin, authorization, tok, v, judged}, next)
+	return g.forward(w, r, admission{matched, origin, authorization, tok, v, judged, doubts}, next)
 }
 
 // authenticate returns the token of the request. Where it returns nil, the
@@ -139,6 +140,8 @@ type admission struct {
 	view          *view
 	// judged is the judge at the time of the verdict.
 	judged *judge
+	// doubts is State.doubts before it.
+	doubts uint64
 }
 
 // overtaken reports whether the request was ended by something that happened
@@ -175,6 +178,9 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 	if refused, overtaken := g.overtaken(a); overtaken {
 		g.challenge(w, r, oauth.CodeInvalidToken, refused.description)
 		return nil
+	}
+	if g.st.doubts.Load() != a.doubts {
+		return g.notVerified(w, r, errStale)
 	}
 	r = r.WithContext(ctx)
 	if query != r.URL.RawQuery {

@@ -19,6 +19,7 @@ import (
 // among them, and the others connect again.
 func (st *State) doubtAll() {
 	st.live.doubtAll()
+	st.doubts.Add(1)
 	st.streams.endNow(errStreamStale)
 }
 
@@ -68,6 +69,7 @@ func (st *State) reloadAccounts(ctx context.Context, subjects map[string]bool) e
 	st.log.Error("accounts that another gateway changed cannot be read; they are read again when their people come",
 		"accounts", len(doubts), "error", reason)
 	st.live.doubtAccounts(doubts)
+	st.doubts.Add(1)
 	st.streams.each(func(s *stream) {
 		if doubts[s.grant.subject] {
 			s.cancel(errStreamStale)

@@ -33,6 +33,10 @@ type State struct {
 	checks   *checks
 	// follower is nil where the store is ours alone.
 	follower *follower
+	// doubts counts how often something was forgotten because others had changed it:
+	// a request that was admitted before and is not yet among the streams would be
+	// ended by nobody.
+	doubts atomic.Uint64
 	// sealedAnew: records were looked through for old keys since the start.
 	sealedAnew atomic.Bool
 	// issuers are those that configurations of this process had.
