@@ -31,7 +31,8 @@ func (s *Server) verifyAssertion(ctx context.Context, c *client, assertion strin
 		return perr
 	}
 	id := token.Hash(c.ID + "\x00" + claims.ID)
-	err := s.st.store.RememberOnce(ctx, s.cfg.Issuer, id, claims.UsedUntil().Sub(s.st.now()))
+	// Until the clock of every gateway is past it, not only ours.
+	err := s.st.store.RememberOnce(ctx, s.cfg.Issuer, id, claims.UsedUntil().Sub(s.st.now())+clockSkew)
 	switch {
 	case errors.Is(err, storage.ErrExists):
 		s.st.count(EventAssertionReplayed)
