@@ -71,7 +71,7 @@ func (st *State) currentAccount(ctx context.Context, subject string) (*storage.A
 	if up == nil || st.isFresh(rules, a) {
 		return a, nil
 	}
-	if now := st.now(); now.UnixNano() >= st.live.silence(a).retryAt {
+	if now := st.now(); !rules.leftAlone(st.live.silence(a).retryAt, now) {
 		st.awaitCheck(ctx, up, subject, age(nanos(a.CheckedAt), now) < rules.outage)
 		if a, err = st.store.Account(ctx, subject); err != nil {
 			return nil, err

@@ -104,6 +104,21 @@ func (r *recheckRules) keeps(id identity.Identity) bool {
 	return r.forwards || up != nil && up.checker.NeedsToken()
 }
 
+// longestSilence is the longest time an account is left alone after an answer that
+// proved nothing.
+func (r *recheckRules) longestSilence() time.Duration {
+	if r.interval == 0 {
+		return 5 * longestPause
+	}
+	return r.interval
+}
+
+// leftAlone reports whether an account is not to be asked about before retryAt. What
+// an earlier configuration put off further counts no more.
+func (r *recheckRules) leftAlone(retryAt int64, now time.Time) bool {
+	return putOff(retryAt, now, max(r.longestSilence(), firstPause))
+}
+
 // age is how long ago a check was. One in the future, by a clock that was set back
 // or that of another machine, counts as now.
 func age(checkedAt int64, now time.Time) time.Duration {

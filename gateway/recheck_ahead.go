@@ -57,7 +57,7 @@ func (st *State) lookAt(rules *recheckRules, now time.Time) {
 	var questions []question
 	probed := map[*line]bool{}
 	st.live.eachAccount(func(a *liveAccount) {
-		if !a.used.Load() || now.UnixNano() < a.retryAt.Load() {
+		if !a.used.Load() || rules.leftAlone(a.retryAt.Load(), now) {
 			return
 		}
 		checked := age(a.checkedAt.Load(), now)

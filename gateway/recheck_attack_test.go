@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -225,4 +226,36 @@ func TestStreamOfAGrantThatIsGone(t *testing.T) {
 			t.Errorf("ended with %v", cause)
 		}
 	})
+}
+
+// The clock was a month ahead while the provider gave no answers, and is set right.
+// Neither the upstream nor an account is left alone for a month for it.
+func TestClockSetBackDuringAnOutage(t *testing.T) {
+	t.Parallel()
+	for name, trouble := range map[string]*upstream.Refusal{
+		"upstream down":  {Reason: upstream.ReasonMisconfigured, RetryAfter: time.Hour},
+		"account silent": {Reason: upstream.ReasonSignInNeeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				l := newLab(t, member(1))
+				var ahead atomic.Int64
+				l.st.now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+				raw := l.grant("g1", member(1))
+				ahead.Store(int64(30 * 24 * time.Hour))
+				l.idp.says(trouble)
+				l.use(raw)
+				synctest.Wait()
+				ahead.Store(0)
+				l.idp.is(person("1"))
+				l.idp.says(nil)
+				l.use(raw) // the check grows old from here on, whenever it was
+				time.Sleep(labInterval + longestWish)
+				if status, _ := l.use(raw); status != http.StatusUnauthorized {
+					t.Errorf("removed, and answered %d", status)
+				}
+			})
+		})
+	}
 }

@@ -112,7 +112,7 @@ func (v *visit) check(ctx context.Context) error {
 	case errors.Is(err, errNothingProved):
 		// Longer than the upstream as a whole is left alone for, so that one account
 		// about which there is never an answer does not take every turn.
-		v.st.live.provedNothing(v.account, false, v.st.now(), v.pauseLimit()/2)
+		v.st.live.provedNothing(v.account, false, v.st.now(), v.rules.longestSilence()/2)
 		return err
 	default:
 		return err
@@ -228,20 +228,11 @@ func (v *visit) logUnproved(refusal *answerRefused) {
 		"upstream", v.up.Name(), "reason", string(refusal.Reason), "error", refusal.Error())
 }
 
-// pauseLimit is the longest time an account is left alone after an answer that
-// proved nothing.
-func (v *visit) pauseLimit() time.Duration {
-	if v.rules.interval == 0 {
-		return 5 * longestPause
-	}
-	return v.rules.interval
-}
-
 // signInNeeded: nothing is wrong, but the provider cannot be asked.
 func (v *visit) signInNeeded(why string) {
 	v.st.log.Info("account cannot be checked without another sign-in", "subject", v.account.Subject,
 		"upstream", v.up.Name(), "cause", why)
-	v.st.live.provedNothing(v.account, true, v.st.now(), v.pauseLimit())
+	v.st.live.provedNothing(v.account, true, v.st.now(), v.rules.longestSilence())
 }
 
 // storeBroke: the errand ends, and is tried again a little later.

@@ -24,6 +24,13 @@ func backoff(n int, most time.Duration) time.Duration {
 	return min(firstPause<<min(n, 16), most)
 }
 
+// putOff reports whether a time to ask again is still to come. One further away than
+// the longest pause is of a clock that has been set back since.
+func putOff(retryAt int64, now time.Time, most time.Duration) bool {
+	left := retryAt - now.UnixNano()
+	return left > 0 && left <= int64(most)
+}
+
 // health is what is known about an upstream as a whole. While it is down, requests
 // go on with the last decisions at once, and one probe at a time finds out whether
 // it is back.
@@ -34,7 +41,7 @@ type health struct {
 
 	mu       sync.Mutex
 	failures int
-	pauses   int
+	paused   int // times in a row
 	probing  bool
 	// suspected: down because an answer takes long, not because of what it was.
 	suspected bool
@@ -44,8 +51,11 @@ type health struct {
 
 // mayAsk is false while asking is pointless, without a lock.
 func (h *health) mayAsk(now time.Time) bool {
-	return !h.down.Load() || now.UnixNano() >= h.retryAt.Load()
+	return !h.down.Load() || !h.pauses(now)
 }
+
+// pauses reports whether nobody is to ask for now.
+func (h *health) pauses(now time.Time) bool { return putOff(h.retryAt.Load(), now, longestWish) }
 
 // begin takes the right to ask. Who got it must end it with one of answered, failed
 // or abandoned, and say there whether it was a probe.
@@ -55,7 +65,7 @@ func (h *health) begin(now time.Time) (ok, probe bool) {
 	if !h.down.Load() {
 		return true, false
 	}
-	if h.probing || now.UnixNano() < h.retryAt.Load() {
+	if h.probing || h.pauses(now) {
 		return false, false
 	}
 	h.probing = true
@@ -67,7 +77,7 @@ func (h *health) begin(now time.Time) (ok, probe bool) {
 func (h *health) answered() (recovered bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.failures, h.pauses, h.probing, h.suspected, h.wished = 0, 0, false, false, time.Time{}
+	h.failures, h.paused, h.probing, h.suspected, h.wished = 0, 0, false, false, time.Time{}
 	return h.down.Swap(false)
 }
 
@@ -85,19 +95,20 @@ func (h *health) failed(now time.Time, probe bool, retryAfter time.Duration, all
 	defer h.mu.Unlock()
 	h.probing = h.probing && !probe
 	h.failures++
+	h.heedClock(now)
 	if retryAfter > 0 {
 		h.wished = later(h.wished, now.Add(min(retryAfter, longestWish)))
 	}
 	was := h.down.Load()
-	if was && !probe && now.UnixNano() < h.retryAt.Load() {
+	if was && !probe && h.pauses(now) {
 		h.pauseUntil(h.wished) // one that was under way when it went down
 		return false
 	}
 	if !was && !all && retryAfter == 0 && h.failures < failuresToDown {
 		return false
 	}
-	h.pauseUntil(later(h.wished, now.Add(backoff(h.pauses, longestPause))))
-	h.pauses++
+	h.pauseUntil(later(h.wished, now.Add(backoff(h.paused, longestPause))))
+	h.paused++
 	h.down.Store(true)
 	known := was && !h.suspected
 	h.suspected = false
@@ -111,6 +122,7 @@ func (h *health) suspect(now time.Time) (down bool) {
 	if h.down.Load() {
 		return false
 	}
+	h.heedClock(now)
 	h.pauseUntil(now.Add(firstPause))
 	h.down.Store(true)
 	h.suspected = true
@@ -121,9 +133,20 @@ func (h *health) suspect(now time.Time) (down bool) {
 func (h *health) askSoon(now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.pauses = 0
+	h.paused = 0
+	h.heedClock(now)
 	h.retryAt.Store(now.UnixNano())
 	h.pauseUntil(h.wished)
+}
+
+// heedClock forgets times of a clock that has been set back. Needs mu.
+func (h *health) heedClock(now time.Time) {
+	if h.wished.After(now.Add(longestWish)) {
+		h.wished = time.Time{}
+	}
+	if !h.pauses(now) {
+		h.retryAt.Store(now.UnixNano())
+	}
 }
 
 // pauseUntil never shortens a pause. Needs mu.

@@ -52,7 +52,8 @@ func (st *State) vouched(a *liveAccount, now time.Time) bool {
 
 // recheckLive has the account checked, and waits for that where waiting makes sense.
 func (st *State) recheckLive(ctx context.Context, a *liveAccount, now time.Time) {
-	up := st.recheck.Load().checkerOf(*a.facts.Load())
+	rules := st.recheck.Load()
+	up := rules.checkerOf(*a.facts.Load())
 	if up == nil {
 		return
 	}
@@ -62,8 +63,8 @@ func (st *State) recheckLive(ctx context.Context, a *liveAccount, now time.Time)
 		a.checkedAt.CompareAndSwap(checkedAt, now.UnixNano())
 		return
 	}
-	if now.UnixNano() >= a.retryAt.Load() {
-		st.awaitCheck(ctx, up, a.subject, age(a.checkedAt.Load(), now) < st.recheck.Load().outage)
+	if !rules.leftAlone(a.retryAt.Load(), now) {
+		st.awaitCheck(ctx, up, a.subject, age(a.checkedAt.Load(), now) < rules.outage)
 	}
 }
 
