@@ -125,7 +125,9 @@ func fresh(members []string, seen map[key]bool) []key {
 const importBatch = 64
 
 // Import implements storage.Archive. Gateways that work on the same keys meanwhile begin
-// anew when it ends.
+// anew when it ends. Until then, and for ever where it does not come to its end, nobody
+// opens them: half of the users would be signed out, and of what was used once a part
+// could be used again.
 func (s *Store) Import(ctx context.Context, entries iter.Seq2[storage.Entry, error]) error {
 	begin := []string{"begin"}
 	for _, kind := range kinds {

@@ -173,6 +173,9 @@ func (s *Store) occupy(ctx context.Context) error {
 	case "formatless":
 		return fmt.Errorf("%w: there is %s, but no format in %s; if the server evicted that, set its maxmemory-policy to noeviction "+
 			"and restore a backup; if these keys are of another program, choose another prefix", ErrForeign, rest[0], s.meta)
+	case "half":
+		return fmt.Errorf("%w: an import did not come to its end, or is still under way; if it is not, delete all keys under %s and "+
+			"restore the backup again", ErrDamaged, strings.TrimSuffix(s.meta, "meta"))
 	case "denied":
 		return refused(rest)
 	default:

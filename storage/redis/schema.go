@@ -10,7 +10,7 @@ import (
 
 // format is the layout of the keys. Records have a version of their own.
 //
-//	{p}:meta              hash: format; head and low of the feed
+//	{p}:meta              hash: format; head and low of the feed; importing
 //	{p}:<kind>:<key>      a record, see value
 //	{p}:ends:<kind>       sorted set: every key of the kind by its end, +inf without one
 //	{p}:unused            sorted set: keys of unused clients by their age

@@ -23,6 +23,10 @@ if found == 'none' or not redis.call('HGET', meta, 'format') then
   end
 end
 
+if redis.call('HGET', meta, 'importing') == '1' then
+  return { 'half' }
+end
+
 local key = base .. 'probe'
 redis.pcall('DEL', key)
 local reply = { 'denied' }
