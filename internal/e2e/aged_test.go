@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,7 +54,8 @@ func (g *gateway) editAccount(subject string, edits ...func(*storage.Account)) {
 // dropToken is an account whose upstream token is not kept.
 func dropToken(a *storage.Account) { a.Token = "" }
 
-// logged are the lines of Caddy's log with this message.
+// logged are the lines of Caddy's log with this message. What it wrote last may not
+// have arrived yet, unless it was stopped.
 func (g *gateway) logged(message string) []map[string]any {
 	var found []map[string]any
 	for line := range strings.Lines(g.log.String()) {
@@ -68,15 +70,23 @@ func (g *gateway) logged(message string) []map[string]any {
 // mustLog wants a line with this message and these fields.
 func (g *gateway) mustLog(t *testing.T, message string, fields map[string]any) {
 	t.Helper()
-	lines := g.logged(message)
-	if !slices.ContainsFunc(lines, func(line map[string]any) bool {
-		for name, want := range fields {
-			if line[name] != want {
-				return false
+	eventually(t, fmt.Sprintf("a line %q with %v", message, fields), func() bool {
+		return slices.ContainsFunc(g.logged(message), func(line map[string]any) bool {
+			for name, want := range fields {
+				if line[name] != want {
+					return false
+				}
 			}
-		}
-		return true
-	}) {
-		t.Errorf("no line %q with %v among %v", message, fields, lines)
+			return true
+		})
+	})
+}
+
+// mustLogTimes stops the gateway and counts the lines with this message.
+func (g *gateway) mustLogTimes(t *testing.T, message string, want int) {
+	t.Helper()
+	g.stop()
+	if lines := g.logged(message); len(lines) != want {
+		t.Errorf("%q is logged %d times, want %d: %v", message, len(lines), want, lines)
 	}
 }

@@ -168,9 +168,7 @@ func TestSigningKeySurvivesReloadAndRestart(t *testing.T) {
 			t.Errorf("after the %s other keys are published:\n%s\nbefore:\n%s", step.name, now, keys)
 		}
 	}
-	if n := len(g.logged("signing key made")); n != 1 {
-		t.Errorf("a key was made %d times", n)
-	}
+	g.mustLogTimes(t, "signing key made", 1)
 	for _, payload := range []string{first, strings.Split(first, ".")[2]} {
 		if strings.Contains(g.log.String(), payload) {
 			t.Error("an assertion is in the log")

@@ -103,13 +103,10 @@ func TestWhoLostAccessIsRefusedAtTheFirstRequest(t *testing.T) {
 					"subject": octocatSubject, "resource": g.url, "client_id": set.form.Get("client_id"), "reason": tc.reason,
 				})
 			}
-			if all := len(g.logged(messageAllRevoked)); all != map[string]int{"revoked": 1}[tc.reason] {
-				t.Errorf("%q is logged %d times", messageAllRevoked, all)
-			}
 			if !usable(t, g, colleague.Access) {
 				t.Error("the colleague lost access, too")
 			}
-			g.kill()
+			g.mustLogTimes(t, messageAllRevoked, map[string]int{"revoked": 1}[tc.reason])
 			g.start()
 			wantSignedOut(t, g, laptop)
 		})
@@ -124,9 +121,7 @@ func TestWhoLostAccessCannotRefresh(t *testing.T) {
 	leaveOrganization(g.github)
 	mustFail(t, g, refreshForm(held.form.Get("client_id"), held.Refresh))
 	wantSignedOut(t, g, held)
-	if n := len(g.logged(messageRevoked)); n != 1 {
-		t.Errorf("%q is logged %d times, want once", messageRevoked, n)
-	}
+	g.mustLogTimes(t, messageRevoked, 1)
 }
 
 // A browser that is signed in here gets no code without a look at GitHub: its page no
