@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -93,7 +94,8 @@ func (o Options) Target() (string, error) {
 			servers = append(servers, server)
 		}
 	}
-	return fmt.Sprintf("%s/%s/%s", strings.Join(servers, ","), c.Database, o.Schema), nil
+	// Names of databases and schemas may have a slash in them.
+	return fmt.Sprintf("%s/%s/%s", strings.Join(servers, ","), url.PathEscape(c.Database), url.PathEscape(o.Schema)), nil
 }
 
 // poolConfig reads the DSN. It does not touch the network.

@@ -17,6 +17,8 @@ func TestTarget(t *testing.T) {
 		{"host=db.example.com dbname=auth user=gateway password=s3cret sslmode=prefer", "", "db.example.com:5432/auth/mcp_oauth"},
 		{"postgres://gateway@one,two:5433/auth?sslmode=prefer", "other", "one:5432,two:5433/auth/other"},
 		{"postgres://gateway@/auth?host=/run/postgresql", "", "/run/postgresql:5432/auth/mcp_oauth"},
+		{"host=db dbname=auth/a sslmode=disable", "b", "db:5432/auth%2Fa/b"}, // not the state of the next one
+		{"host=db dbname=auth sslmode=disable", "a/b", "db:5432/auth/a%2Fb"},
 	} {
 		got, err := Options{DSN: tc.dsn, Schema: tc.schema}.Target()
 		if err != nil || got != tc.want {
