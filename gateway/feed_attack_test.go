@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
+	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
+	"github.com/caddy-mcp/caddy-mcp-oauth/token"
 )
 
 // accountLink is a link on which reading accounts is not what it should be.
@@ -221,4 +223,46 @@ func TestARequestThatIsOvertakenByDoubt(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The feed cannot be read for too long, but the store answers otherwise. What a client
+// is told about its refresh token comes from the same memory as the guard's verdict.
+func TestIntrospectionOfARefreshTokenKnowsStaleness(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var down atomic.Bool
+		odd := &accountLink{}
+		odd.changes = func() ([]storage.Change, uint64, error) {
+			if down.Load() {
+				return nil, 0, errCut
+			}
+			return nil, 0, nil
+		}
+		_, b := oddGateway(t, odd)
+		server := &Server{
+			st: b.st, cfg: &Config{Issuer: testIssuer}, log: b.st.log, byResource: map[string]*Guard{b.guard.resource: b.guard},
+		}
+		b.store.add("g1", person("1"))
+		refresh := b.st.ring.Load().NewRefresh("g1")
+		g, err := b.store.Grant(t.Context(), testIssuer, "g1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Refresh.Current = token.Hash(refresh)
+		b.store.mu.Lock()
+		b.store.grants["g1"] = g
+		b.store.mu.Unlock()
+		ask := func() (bool, *oauth.Error) {
+			answer, perr := server.introspect(t.Context(), &client{Client: storage.Client{ID: g.ClientID}}, refresh)
+			return answer.Active, perr
+		}
+		if active, perr := ask(); !active || perr != nil {
+			t.Fatalf("active %v, %v", active, perr)
+		}
+		down.Store(true)
+		time.Sleep(65 * time.Second)
+		if active, perr := ask(); active || perr == nil || perr.HTTPStatus() != http.StatusServiceUnavailable {
+			t.Errorf("active %v, %v", active, perr)
+		}
+	})
 }

@@ -96,6 +96,9 @@ func (s *Server) introspectRefresh(ctx context.Context, c *client, raw, grantID 
 	if guard == nil || g.ClientID != c.ID || !equalHash(token.Hash(raw), g.Refresh.Current) {
 		return oauth.Introspection{}, nil
 	}
+	if err := s.st.follower.check(s.st.now()); err != nil { // what is in memory is too old to say
+		return oauth.Introspection{}, s.storeError("feed", err)
+	}
 	live, err := s.st.live.grant(ctx, s.cfg.Issuer, grantID)
 	switch {
 	case errors.Is(err, errGrantGone):
