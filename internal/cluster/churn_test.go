@@ -37,7 +37,7 @@ func TestNothingIsLostOrDoubled(t *testing.T) {
 			stopped.Store(true)
 			all.Wait()
 		})
-		t.Cleanup(end)
+		t.Cleanup(func() { end(); l.report(t) })
 		for _, d := range disasters {
 			t.Logf("%v: %s", time.Since(begun).Round(time.Millisecond), d.name)
 			awaitProgress(t, l)
