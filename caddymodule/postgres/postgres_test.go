@@ -178,7 +178,8 @@ func TestProvision(t *testing.T) {
 	}{
 		{"a variable", postgres.Postgres{DSN: "{env.TEST_DB_URL}"}, "postgres:db.example.com:5432/auth/mcp_oauth", ""},
 		{
-			"another role of the same database", postgres.Postgres{DSN: "postgres://other@db.example.com/auth", Password: "{env.TEST_DB_PASSWORD}"},
+			"another role of the same database",
+			postgres.Postgres{DSN: "postgres://other@db.example.com/auth", Password: "{env.TEST_DB_PASSWORD}"},
 			"postgres:db.example.com:5432/auth/mcp_oauth", "",
 		},
 		{"another schema", postgres.Postgres{DSN: "{env.TEST_DB_URL}", Schema: "other"}, "postgres:db.example.com:5432/auth/other", ""},

@@ -191,7 +191,8 @@ func TestConsentTells(t *testing.T) {
 		{
 			"server that receives a token nobody knows the scopes of",
 			change(forwarding(), func(c *web.Consent) { c.ForwardsToken[0].Scopes = nil }), "claude.ai",
-			[]string{"your GitHub access token.", "in your name, as far as the token allows."}, nil,
+			[]string{"your GitHub access token.", "in your name, as far as the token allows."},
+			nil,
 		},
 		{
 			"server that receives the token of whichever upstream", forwardingSeveral(), "cursor://anysphere.cursor-mcp",

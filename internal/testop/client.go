@@ -44,7 +44,7 @@ func (c client) GrantTypes() []oidc.GrantType {
 
 func (c client) RestrictAdditionalIdTokenScopes() func([]string) []string     { return unchanged }
 func (c client) RestrictAdditionalAccessTokenScopes() func([]string) []string { return unchanged }
-func (c client) IsScopeAllowed(scope string) bool { return slices.Contains(c.cfg.Scopes, scope) }
+func (c client) IsScopeAllowed(scope string) bool                             { return slices.Contains(c.cfg.Scopes, scope) }
 
 func (c client) IDTokenUserinfoClaimsAssertion() bool { return c.cfg.InIDToken }
 

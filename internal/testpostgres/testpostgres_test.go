@@ -77,10 +77,10 @@ func TestServersEndWithTheirTest(t *testing.T) {
 
 func TestSharedServer(t *testing.T) {
 	t.Parallel()
-	if testpostgres.Shared(t) != testpostgres.Shared(t) {
+	if first, second := testpostgres.Shared(t), testpostgres.Shared(t); first != second {
 		t.Error("two servers")
 	}
-	if testpostgres.NewSchema() == testpostgres.NewSchema() {
+	if first, second := testpostgres.NewSchema(), testpostgres.NewSchema(); first == second {
 		t.Error("one schema twice")
 	}
 	want(t, testpostgres.Shared(t), "SELECT current_user::text", "postgres")

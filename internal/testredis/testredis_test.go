@@ -86,8 +86,11 @@ func TestFreezeAndThaw(t *testing.T) {
 
 func TestSharedIsOne(t *testing.T) {
 	t.Parallel()
-	if testredis.Shared(t) != testredis.Shared(t) || testredis.Prefix() == testredis.Prefix() {
-		t.Error("two servers, or one prefix twice")
+	if first, second := testredis.Shared(t), testredis.Shared(t); first != second {
+		t.Error("two servers")
+	}
+	if first, second := testredis.Prefix(), testredis.Prefix(); first == second {
+		t.Error("one prefix twice")
 	}
 }
 
@@ -103,7 +106,7 @@ func TestServersEndWithTheTestProcess(t *testing.T) {
 		t.Skip("only Linux tells a child that its parent is gone")
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^TestServersEndWithTheTestProcess$") //nolint:gosec,noctx // this very binary
-	cmd.Env = append(os.Environ(), childVar+"=1", "TMPDIR="+t.TempDir()) // it cannot clean up
+	cmd.Env = append(os.Environ(), childVar+"=1", "TMPDIR="+t.TempDir())            // it cannot clean up
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -81,7 +81,9 @@ func TestAudit(t *testing.T) {
 		"a cluster":             {safe(), always, Options{Addresses: []string{"a", "b"}}, []string{warnAsync}},
 		"all of it": {
 			safe("maxmemory_policy", "allkeys-lfu", "aof_enabled", "0", "rdb_last_bgsave_status", "err", "connected_slaves", "2"),
-			set{"save": ""}, Options{}, []string{warnEvicts, warnVolatile, warnSaving, warnAsync},
+			set{"save": ""},
+			Options{},
+			[]string{warnEvicts, warnVolatile, warnSaving, warnAsync},
 		},
 	} {
 		var got []string

@@ -15,7 +15,8 @@ import (
 func TestStampsComeBack(t *testing.T) {
 	t.Parallel()
 	for _, at := range []time.Time{
-		{}, time.Unix(0, 0), time.Unix(-1, 999_999_999), time.Unix(0, 1), time.Date(2026, 3, 1, 12, 0, 0, 123_456_789, time.UTC),
+		{},
+		time.Unix(0, 0), time.Unix(-1, 999_999_999), time.Unix(0, 1), time.Date(2026, 3, 1, 12, 0, 0, 123_456_789, time.UTC),
 		time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC), time.Unix(math.MaxInt32+1, 0),
 	} {
 		got, err := parseStamp(stamp(at))
