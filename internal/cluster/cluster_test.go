@@ -36,6 +36,8 @@ var names = []string{"A", "B", "C"}
 type options struct {
 	// global are lines of the mcp_oauth block of one gateway.
 	global map[string][]string
+	// keys are the encryption keys, one if empty. There is {env.TEST_OTHER_KEY} too.
+	keys string
 	// allow are the rules, octocat alone if empty.
 	allow string
 	// network says where a gateway is and where it finds the store. Default: on this
@@ -61,9 +63,7 @@ func startCluster(t *testing.T, s store, o options) *cluster {
 	if o.network == nil {
 		o.network = func(string) (*namespace, net.Listener) { return nil, (*namespace)(nil).listen(t, "127.0.0.1:0") }
 	}
-	key := make([]byte, 32)
-	_, _ = rand.Read(key) // never fails
-	env := []string{"TEST_ENCRYPTION_KEY=" + base64.StdEncoding.EncodeToString(key), "TEST_CLIENT_SECRET=" + c.github.ClientSecret()}
+	env := []string{"TEST_KEY=" + newKey(), "TEST_OTHER_KEY=" + newKey(), "TEST_CLIENT_SECRET=" + c.github.ClientSecret()}
 	var all []*gateway
 	for _, name := range names {
 		ns, listener := o.network(name)
@@ -79,6 +79,12 @@ func startCluster(t *testing.T, s store, o options) *cluster {
 	serveBalancer(t, front, all)
 	c.start(all)
 	return c
+}
+
+func newKey() string {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	return base64.StdEncoding.EncodeToString(key)
 }
 
 // start runs all gateways at once, as after a power cut: of those who prepare an
@@ -115,7 +121,7 @@ func (c *cluster) caddyfile(g *gateway, o options) string {
 	mcp_oauth {
 		issuer %s
 		%s
-		encryption_key {env.TEST_ENCRYPTION_KEY}
+		encryption_key %s
 		github {
 			client_id %s
 			client_secret {env.TEST_CLIENT_SECRET}
@@ -137,7 +143,7 @@ http://:%s {
 	bind 127.0.0.1
 	mcp_gateway /mcp %s
 }
-`, c.origin, c.store.line(g.link.addr()), c.github.ClientID(), c.github.URL, c.github.URL, cmp.Or(o.allow, "user:octocat"),
+`, c.origin, c.store.line(g.link.addr()), cmp.Or(o.keys, "{env.TEST_KEY}"), c.github.ClientID(), c.github.URL, c.github.URL, cmp.Or(o.allow, "user:octocat"),
 		strings.Join(o.global[g.name], "\n\t\t"), port, c.backend)
 }
 
