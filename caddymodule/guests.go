@@ -30,6 +30,12 @@ type StorageEngine interface {
 	KeyFile() string
 }
 
+// StateHolder is a StorageEngine with a key file that knows, without opening its
+// store, whether anything was ever stored.
+type StateHolder interface {
+	HasState() bool
+}
+
 // StoreRefresher is a StorageEngine that reaches its store in a way that may change
 // without another store being meant: with another password, for example.
 type StoreRefresher interface {

@@ -65,6 +65,12 @@ func (b *Bolt) PoolKey() string { return "bolt:" + b.path }
 // Compact implements Compacter.
 func (b *Bolt) Compact() (before, after int64, err error) { return bolt.Compact(b.path) }
 
+// HasState implements StateHolder. The key is made before the file.
+func (b *Bolt) HasState() bool {
+	info, err := os.Stat(b.path)
+	return err == nil && info.Size() > 0
+}
+
 // KeyFile lies beside the state, which is of no use without it.
 func (b *Bolt) KeyFile() string { return b.path + ".key" }
 
@@ -99,5 +105,6 @@ var (
 	_ caddy.Provisioner     = (*Bolt)(nil)
 	_ caddyfile.Unmarshaler = (*Bolt)(nil)
 	_ Compacter             = (*Bolt)(nil)
+	_ StateHolder           = (*Bolt)(nil)
 	_ StorageEngine         = (*Bolt)(nil)
 )

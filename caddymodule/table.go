@@ -6,7 +6,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 
@@ -113,13 +115,26 @@ func (a *App) buildUpstreams(sites []*site) ([]upstream.Upstream, error) {
 func (a *App) ring() (*token.Ring, error) {
 	keys := a.settings.keys
 	if len(keys) == 0 {
-		k, err := token.LoadOrCreateKey(a.engine.KeyFile())
+		k, err := generatedKey(a.engine)
 		if err != nil {
 			return nil, err
 		}
 		keys = append(keys, k)
 	}
 	return token.NewRing(keys[0], keys[1:]...), nil
+}
+
+// generatedKey is the key beside the state. One that is missing where there is state
+// already got lost: a new one would open nothing of it.
+func generatedKey(engine StorageEngine) (token.Key, error) {
+	file := engine.KeyFile()
+	if e, ok := engine.(StateHolder); ok && e.HasState() {
+		if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+			return token.Key{}, fmt.Errorf("%w: its key file %s is missing, belongs to the state and must be restored with it, "+
+				"or encryption_key has to name the key. To start empty, move the state away", gateway.ErrWrongKey, file)
+		}
+	}
+	return token.LoadOrCreateKey(file)
 }
 
 // judge decides about open streams after a reload. A resource that is no longer

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
@@ -146,6 +147,9 @@ func TestLostKeyFile(t *testing.T) {
 	for range 2 {
 		if out := k.refusesToStart(t); !strings.Contains(out, file) || !strings.Contains(out, "must be restored with it") {
 			t.Errorf("the message does not name %s:\n%s", file, lastLines(out, 5))
+		}
+		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the refused start left a key file behind (%v): a restore may keep it", err)
 		}
 	}
 	copyFile(t, kept, file)
