@@ -83,11 +83,13 @@ func TestAStormThatDoesNotEnd(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	k := keyOf("github:1")
-	err := accounts.update(ctx, s, k, func(*storage.Account, time.Time) (step[storage.Account], error) {
-		if err := s.SaveAccount(ctx, &storage.Account{Subject: "github:1"}); err != nil {
-			return step[storage.Account]{}, err
-		}
-		return putAccount(&storage.Account{Subject: "github:1"}, 1), nil
+	err := s.perform(ctx, "fight", func(ctx context.Context) error {
+		return accounts.update(ctx, s, k, func(*storage.Account, time.Time) (step[storage.Account], error) {
+			if err := s.SaveAccount(ctx, &storage.Account{Subject: "github:1"}); err != nil {
+				return step[storage.Account]{}, err
+			}
+			return putAccount(&storage.Account{Subject: "github:1"}, 1), nil
+		})
 	})
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ErrBusy) {
 		t.Errorf("got %v", err)
