@@ -204,11 +204,23 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 		rewritePath(r, matched, g.cfg.BackendPath)
 	}
 	err := next(gw, r, v.principal)
+	if cause := gw.stream.cause(); cause != nil && !gw.done {
+		return g.cutOff(w, r, cause) // whatever the proxy makes of it
+	}
 	gw.flushEndpoint()
 	if err == nil && !gw.done {
 		gw.edit(http.StatusOK) // what is sent where nobody wrote anything
 	}
 	return err
+}
+
+// cutOff answers a call that we ended before the backend had answered it.
+func (g *Guard) cutOff(w http.ResponseWriter, r *http.Request, cause error) error {
+	if errors.Is(cause, errStreamRevoked) || errors.Is(cause, errStreamDenied) {
+		return g.notVerified(w, r, errTokenRevoked)
+	}
+	w.Header().Set("Retry-After", "5")
+	return &Unavailable{cause}
 }
 
 // checkOrigin refuses foreign browser origins, so that a page that got hold of a

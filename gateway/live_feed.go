@@ -72,7 +72,7 @@ func (st *State) reloadAccounts(ctx context.Context, subjects map[string]bool) e
 	st.doubts.Add(1)
 	st.streams.each(func(s *stream) {
 		if doubts[s.grant.subject] {
-			s.cancel(errStreamStale)
+			s.end(errStreamStale)
 		}
 	})
 	return nil

@@ -22,7 +22,7 @@ func (st *State) adoptStreams(ctx context.Context) {
 		g, err := st.live.grant(ctx, s.grant.issuer, s.grant.id)
 		switch {
 		case errors.Is(err, errGrantGone):
-			s.cancel(errStreamRevoked)
+			s.end(errStreamRevoked)
 		case err != nil:
 			return
 		default:
@@ -37,9 +37,9 @@ func (st *State) adopt(s *stream, g *liveGrant) {
 	s.grant = g
 	s.shard.mu.Unlock()
 	if g.state.Load() == grantRevoked {
-		s.cancel(errStreamRevoked)
+		s.end(errStreamRevoked)
 	}
 	if j := st.judge.Load(); j != nil && !j.allowed(g.resource, *g.account.facts.Load()) {
-		s.cancel(errStreamDenied)
+		s.end(errStreamDenied)
 	}
 }

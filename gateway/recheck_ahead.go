@@ -47,7 +47,7 @@ func (st *State) lookAt(rules *recheckRules, now time.Time) {
 		a := s.grant.account
 		a.used.Store(true)
 		if age(a.checkedAt.Load(), now) >= rules.outage && rules.checkerOf(*a.facts.Load()) != nil {
-			s.cancel(errStreamUnvouched)
+			s.end(errStreamUnvouched)
 		}
 	})
 	type question struct {

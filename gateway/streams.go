@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,6 +52,29 @@ type stream struct {
 	shard      *streamShard
 	// open is set once the response is an event stream.
 	open atomic.Bool
+	// ended is why we ended it, nil where we did not.
+	ended atomic.Pointer[error]
+}
+
+// end ends the request. An event stream ends as if the backend had said all: to the
+// proxy between us and the backend anything else is a failure, which it logs with the
+// headers of the request, identity and assertion included. Any other answer must not
+// look complete if it is not.
+func (s *stream) end(cause error) {
+	s.ended.CompareAndSwap(nil, &cause)
+	if s.open.Load() {
+		s.cancel(io.EOF)
+		return
+	}
+	s.cancel(cause)
+}
+
+// cause is why we ended the request, nil if we did not.
+func (s *stream) cause() error {
+	if p := s.ended.Load(); p != nil {
+		return *p
+	}
+	return nil
 }
 
 func newStreamTable() *streamTable {
@@ -95,21 +119,21 @@ func (s *stream) remove() {
 func (s *stream) markOpen() {
 	s.open.Store(true)
 	if s.table.exiting.Load() {
-		s.cancel(errStreamExit)
+		s.end(errStreamExit)
 	}
 }
 
 func (t *streamTable) endGrant(grantID string) {
 	t.shard(grantID).each(func(s *stream) {
 		if s.grant.id == grantID {
-			s.cancel(errStreamRevoked)
+			s.end(errStreamRevoked)
 		}
 	})
 }
 
 // endNow ends every request in flight.
 func (t *streamTable) endNow(cause error) {
-	t.each(func(s *stream) { s.cancel(cause) })
+	t.each(func(s *stream) { s.end(cause) })
 }
 
 func (t *streamTable) each(f func(*stream)) {
@@ -132,11 +156,11 @@ func (t *streamTable) endAll(drain time.Duration) {
 	t.exiting.Store(true)
 	t.each(func(s *stream) {
 		if s.open.Load() {
-			s.cancel(errStreamExit)
+			s.end(errStreamExit)
 		}
 	})
 	time.AfterFunc(drain, func() {
-		t.each(func(s *stream) { s.cancel(errStreamExit) })
+		t.each(func(s *stream) { s.end(errStreamExit) })
 	})
 }
 
@@ -144,7 +168,7 @@ func (t *streamTable) endAll(drain time.Duration) {
 func (t *streamTable) rejudge(allowed func(resource string, id identity.Identity) bool, subject string) {
 	t.each(func(s *stream) {
 		if (subject == "" || s.grant.subject == subject) && !allowed(s.grant.resource, *s.grant.account.facts.Load()) {
-			s.cancel(errStreamDenied)
+			s.end(errStreamDenied)
 		}
 	})
 }

@@ -62,14 +62,22 @@ func (b *testbed) call(r *http.Request, mediaType string) <-chan error {
 				w.WriteHeader(http.StatusOK)
 			}
 			<-r.Context().Done()
-			ended <- context.Cause(r.Context())
+			ended <- endOf(w, r)
 			return nil
 		})
-		if err != nil {
+		if unavailable := (*Unavailable)(nil); err != nil && !errors.As(err, &unavailable) {
 			b.t.Errorf("serve: %v", err)
 		}
 	}()
 	return ended
+}
+
+// endOf is why a call ended: what ended it here, or else its context's cause.
+func endOf(w http.ResponseWriter, r *http.Request) error {
+	if cause := w.(*guardedWriter).stream.cause(); cause != nil {
+		return cause
+	}
+	return context.Cause(r.Context())
 }
 
 // over reports the cause of an ended call, and nil while it runs.
@@ -119,6 +127,59 @@ func TestRevocationEndsOpenStreamsOfThatGrantOnly(t *testing.T) {
 			t.Errorf("%d streams stayed in the table", b.inFlight())
 		}
 	})
+}
+
+// A call is waiting for its answer when its grant is revoked, or when the process
+// exits. The proxy would make a bad gateway of it: the client learns what happened.
+func TestCallInFlightIsAnsweredByUs(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		end    func(*testbed)
+		status int
+		wrote  bool
+	}{
+		"revoked":                     {func(b *testbed) { _ = b.st.revokeGrant(b.t.Context(), testIssuer, "g1") }, http.StatusUnauthorized, false},
+		"exit":                        {func(b *testbed) { b.st.EndStreams(); time.Sleep(time.Minute) }, http.StatusServiceUnavailable, false},
+		"revoked, and half an answer": {func(b *testbed) { _ = b.st.revokeGrant(b.t.Context(), testIssuer, "g1") }, http.StatusOK, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newTestbed(t)
+				rec, badGateway := httptest.NewRecorder(), errors.New("bad gateway")
+				done := make(chan error, 1)
+				go func() {
+					done <- b.guard.Serve(rec, b.bearerRequest(t.Context(), "g1", person("1")), "/mcp",
+						func(w http.ResponseWriter, r *http.Request, _ *Principal) error {
+							if tc.wrote {
+								w.WriteHeader(http.StatusOK)
+							}
+							<-r.Context().Done()
+							if errors.Is(context.Cause(r.Context()), io.EOF) {
+								t.Error("half an answer that is no event stream looks complete")
+							}
+							return badGateway
+						})
+				}()
+				synctest.Wait()
+				tc.end(b)
+				err := <-done
+				unavailable := (*Unavailable)(nil)
+				switch {
+				case tc.wrote:
+					if !errors.Is(err, badGateway) {
+						t.Errorf("got %v, want what the proxy said", err)
+					}
+				case tc.status == http.StatusServiceUnavailable:
+					if !errors.As(err, &unavailable) || rec.Header().Get("Retry-After") == "" {
+						t.Errorf("got %v %v", err, rec.Header())
+					}
+				case err != nil || rec.Code != tc.status || rec.Header().Get("WWW-Authenticate") == "":
+					t.Errorf("got %d %v, %v", rec.Code, rec.Header(), err)
+				}
+			})
+		})
+	}
 }
 
 // A reload judges the open streams again, by the current facts.
