@@ -3,6 +3,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -173,8 +174,17 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 		return nil
 	}
 	gw := &guardedWriter{ResponseWriter: w, guard: g, matched: matched, session: session, cors: a.origin}
-	ctx := g.st.streams.add(r.Context(), tok.grant, &gw.stream)
+	ctx := r.Context()
+	// Of calls few are event streams, and of those few are broken off.
+	listening := r.Method == http.MethodGet
+	if listening {
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx = g.st.streams.add(ctx, tok.grant, &gw.stream)
 	defer gw.stream.remove()
+	if listening {
+		defer context.AfterFunc(r.Context(), gw.stream.hangUp)()
+	}
 	if refused, overtaken := g.overtaken(a); overtaken {
 		g.challenge(w, r, oauth.CodeInvalidToken, refused.description)
 		return nil

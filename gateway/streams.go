@@ -69,6 +69,16 @@ func (s *stream) end(cause error) {
 	s.cancel(cause)
 }
 
+// hangUp ends the request because its client is gone: for an event stream, too, as if
+// all had been said.
+func (s *stream) hangUp() {
+	if s.open.Load() {
+		s.cancel(io.EOF)
+		return
+	}
+	s.cancel(context.Canceled)
+}
+
 // cause is why we ended the request, nil if we did not.
 func (s *stream) cause() error {
 	if p := s.ended.Load(); p != nil {

@@ -129,6 +129,34 @@ func TestRevocationEndsOpenStreamsOfThatGrantOnly(t *testing.T) {
 	})
 }
 
+// A client closes the stream that it listened on, as clients do all day. To a proxy
+// that would be a failure of the backend, worth a warning with every header of the
+// request. A stream that did not begin ends as broken off.
+func TestClientThatStopsListeningIsNoFailure(t *testing.T) {
+	t.Parallel()
+	for mediaType, want := range map[string]error{"text/event-stream": io.EOF, "": context.Canceled, "application/json": context.Canceled} {
+		t.Run(mediaType, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newTestbed(t)
+				ctx, hangUp := context.WithCancel(t.Context())
+				r := b.bearerRequest(ctx, "g1", person("1"))
+				r.Method = http.MethodGet
+				ended := b.call(r, mediaType)
+				synctest.Wait()
+				if err := over(ended); err != nil || b.inFlight() != 1 {
+					t.Fatalf("ended by itself with %v, %d in flight", err, b.inFlight())
+				}
+				hangUp()
+				synctest.Wait()
+				if err := over(ended); !errors.Is(err, want) || b.inFlight() != 0 {
+					t.Errorf("ended with %v, want %v; %d in flight", err, want, b.inFlight())
+				}
+			})
+		})
+	}
+}
+
 // A call is waiting for its answer when its grant is revoked, or when the process
 // exits. The proxy would make a bad gateway of it: the client learns what happened.
 func TestCallInFlightIsAnsweredByUs(t *testing.T) {
