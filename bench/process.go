@@ -99,9 +99,3 @@ func (p *process) memory() (now, peak int64, err error) {
 }
 
 func (p *process) resetPeak() error { return os.WriteFile(p.proc("clear_refs"), []byte("5"), 0) }
-
-// files counts the open file descriptors.
-func (p *process) files() (int, error) {
-	entries, err := os.ReadDir(p.proc("fd"))
-	return len(entries), err
-}
