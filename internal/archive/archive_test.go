@@ -75,8 +75,9 @@ func TestRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(want, got, cmp.Transformer("", func(l []storage.Entry) []storage.Entry { return append([]storage.Entry{}, l...) })); len(want) > 0 && diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
+			same := func(a, b storage.Entry) bool { return a.Kind == b.Kind && bytes.Equal(a.Data, b.Data) }
+			if !slices.EqualFunc(want, got, same) {
+				t.Errorf("read %d records, not those that were written", len(got))
 			}
 			if diff := cmp.Diff(header, h); diff != "" {
 				t.Errorf("header (-want +got):\n%s", diff)
