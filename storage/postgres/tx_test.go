@@ -246,7 +246,7 @@ func TestDefaultsOfTheRole(t *testing.T) {
 	live(t, s, "contested")
 	var won atomic.Int64
 	allOK(t, atOnce(32, func(i int) error {
-		r, err := s.RotateRefresh(t.Context(), issuer, "contested", rotation(storagetest.NewRedemption("contested").Refresh, storage.Hash{byte(i)}))
+		r, err := s.RotateRefresh(t.Context(), issuer, "contested", rotation(storagetest.NewRedemption("contested").Refresh, storage.Hash{byte(i + 1)}))
 		if err == nil && !r.Repeat {
 			won.Add(1)
 		}
