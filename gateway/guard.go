@@ -192,10 +192,28 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 	if g.st.doubts.Load() != a.doubts {
 		return g.notVerified(w, r, errStale)
 	}
-	r = r.WithContext(ctx)
-	if query != r.URL.RawQuery {
-		setQuery(r, query)
+	out := r.WithContext(ctx)
+	if query != out.URL.RawQuery {
+		setQuery(out, query)
 	}
+	if err := g.prepare(out, gw, a); err != nil {
+		w.Header().Set("Retry-After", "5")
+		return &Unavailable{err}
+	}
+	err := next(gw, out, v.principal)
+	if cause := gw.stream.cause(); cause != nil && !gw.done {
+		return g.cutOff(w, r, cause) // whatever the proxy makes of it
+	}
+	gw.flushEndpoint()
+	if err == nil && !gw.done {
+		gw.edit(http.StatusOK) // what is sent where nobody wrote anything
+	}
+	return err
+}
+
+// prepare makes of the client's request what the backend is to get. An error means
+// that it must not get it.
+func (g *Guard) prepare(r *http.Request, gw *guardedWriter, a admission) error {
 	stripCredentials(r)
 	if a.authorization != "" {
 		gw.authorization[0] = a.authorization
@@ -205,23 +223,14 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 		gw.watchEndpoint(r)
 	}
 	if g.cfg.IdentityHeaders {
-		if err := g.identify(ctx, r.Header, v, &gw.identity); err != nil {
-			w.Header().Set("Retry-After", "5")
-			return &Unavailable{err}
+		if err := g.identify(r.Context(), r.Header, a.view, &gw.identity); err != nil {
+			return err
 		}
 	}
 	if g.cfg.BackendPath != "" {
-		rewritePath(r, matched, g.cfg.BackendPath)
+		rewritePath(r, a.matched, g.cfg.BackendPath)
 	}
-	err := next(gw, r, v.principal)
-	if cause := gw.stream.cause(); cause != nil && !gw.done {
-		return g.cutOff(w, r, cause) // whatever the proxy makes of it
-	}
-	gw.flushEndpoint()
-	if err == nil && !gw.done {
-		gw.edit(http.StatusOK) // what is sent where nobody wrote anything
-	}
-	return err
+	return nil
 }
 
 // cutOff answers a call that we ended before the backend had answered it.
