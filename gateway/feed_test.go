@@ -356,6 +356,25 @@ func TestRevocationElsewhereWhileAGrantIsRead(t *testing.T) {
 	})
 }
 
+// A grant is read while the gateway forgets everything, because changes were missed:
+// its revocation was among them. What was read before that counts for nothing.
+func TestGrantThatIsReadWhileEverythingIsForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, beds, links := gateways(t, 2)
+		b := beds[1]
+		b.store.add("g1", person("1"))
+		var once sync.Once
+		b.store.after = func() {
+			once.Do(func() {
+				_ = links[0].scriptedStore.RevokeGrant(t.Context(), testIssuer, "g1") // nobody is told
+				b.st.live.doubtAll()
+			})
+		}
+		wantStatus(t, b, "g1", 401, "read before everything was forgotten")
+	})
+}
+
 // Sixty-four people use two gateways while grants are revoked on either: from two
 // seconds after its revocation on, no token is ever accepted.
 func TestRevocationsUnderLoad(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
+	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 	"github.com/caddy-mcp/caddy-mcp-oauth/token"
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
 )
@@ -75,6 +77,15 @@ func TestTokensOfThoseWhoWereNotToldStayHere(t *testing.T) {
 		l.guard.cfg.ForwardUpstreamToken = true
 		l.wantRefused(before, http.StatusUnauthorized, "agreed before the option")
 		l.wantForwarded(l.grant("g2", member(1)), "access-of-1", "agreed since")
+		// Nor does a refresh go on with such a grant: the client would come back with a
+		// fresh token and be refused again, for ever.
+		s := &Server{st: l.st, byResource: map[string]*Guard{testIssuer + "/mcp": l.guard}, log: slog.New(slog.DiscardHandler)}
+		for _, told := range []bool{false, true} {
+			g := &storage.Grant{Subject: member(1).Subject(), Resource: testIssuer + "/mcp", Identity: member(1), CreatedAt: time.Now(), ForwardsToken: told}
+			if err := s.stillAllowed(t.Context(), g); (err == nil) != told {
+				t.Errorf("refresh of a grant whose person was told %v: %v", told, err)
+			}
+		}
 		l.guard.cfg.ForwardUpstreamToken = false
 		l.wantRefused(before, http.StatusOK, "switched off again")
 	})

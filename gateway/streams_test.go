@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -166,9 +167,10 @@ func TestCallInFlightIsAnsweredByUs(t *testing.T) {
 		status int
 		wrote  bool
 	}{
-		"revoked":                     {func(b *testbed) { _ = b.st.revokeGrant(b.t.Context(), testIssuer, "g1") }, http.StatusUnauthorized, false},
-		"exit":                        {func(b *testbed) { b.st.EndStreams(); time.Sleep(time.Minute) }, http.StatusServiceUnavailable, false},
-		"revoked, and half an answer": {func(b *testbed) { _ = b.st.revokeGrant(b.t.Context(), testIssuer, "g1") }, http.StatusOK, true},
+		"revoked":                      {func(b *testbed) { _ = b.st.revokeGrant(b.t.Context(), testIssuer, "g1") }, http.StatusUnauthorized, false},
+		"exit":                         {func(b *testbed) { b.st.EndStreams(); time.Sleep(time.Minute) }, http.StatusServiceUnavailable, false},
+		"revoked, and an event stream": {func(b *testbed) { _ = b.st.revokeGrant(b.t.Context(), testIssuer, "g1") }, http.StatusOK, true},
+		"revoked, and half an answer":  {func(b *testbed) { _ = b.st.revokeGrant(b.t.Context(), testIssuer, "g1") }, http.StatusOK, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -179,12 +181,18 @@ func TestCallInFlightIsAnsweredByUs(t *testing.T) {
 				go func() {
 					done <- b.guard.Serve(rec, b.bearerRequest(t.Context(), "g1", person("1")), "/mcp",
 						func(w http.ResponseWriter, r *http.Request, _ *Principal) error {
+							stream := strings.HasSuffix(name, "event stream")
+							if stream {
+								w.Header().Set("Content-Type", "text/event-stream")
+							}
 							if tc.wrote {
 								w.WriteHeader(http.StatusOK)
 							}
 							<-r.Context().Done()
-							if errors.Is(context.Cause(r.Context()), io.EOF) {
-								t.Error("half an answer that is no event stream looks complete")
+							// To the proxy io.EOF is all that the backend had to say. Half an
+							// answer of another kind must not look complete.
+							if cause := context.Cause(r.Context()); (cause == io.EOF) != stream { //nolint:errorlint // as the proxy compares
+								t.Errorf("ended with %v", cause)
 							}
 							return badGateway
 						})
