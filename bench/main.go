@@ -60,9 +60,9 @@ func main() {
 	binary := flag.String("caddy", "", "the Caddy to measure (default: build one)")
 	profile := flag.String("profile", "", "write processor profiles of both sides into this directory, in rounds that are not measured")
 	flag.Parse()
-	o := options{rounds: 10, round: 2 * time.Second, grants: []int{1000, 100_000}, long: *long}
+	o := options{rounds: 40, round: 500 * time.Millisecond, grants: []int{1000, 100_000}, long: *long}
 	if *long {
-		o = options{rounds: 20, round: 5 * time.Second, grants: []int{1000, 100_000, 1_000_000}, long: true}
+		o = options{rounds: 200, round: 500 * time.Millisecond, grants: []int{1000, 100_000, 1_000_000}, long: true}
 	}
 	o.profile = *profile
 	fail(run(*only, *binary, o))

@@ -50,10 +50,14 @@ func (c contender) measure(conns int, d time.Duration) (perRequest float64, p99 
 	return float64(after-before) / float64(res.requests), percentile(res.latencies, 0.99), nil
 }
 
+// warmUp is how long each side runs before it is measured: caches fill, and the heap
+// finds its size.
+const warmUp = 2 * time.Second
+
 // compare runs a against b in turns, ABBA, after a warm-up of both.
 func compare(a, b contender, conns int, o options) (cpu, p99 ratio, baseline time.Duration, err error) {
 	for _, c := range []contender{a, b} {
-		if _, _, err := c.measure(conns, o.round/2); err != nil {
+		if _, _, err := c.measure(conns, warmUp); err != nil {
 			return ratio{}, ratio{}, 0, err
 		}
 	}

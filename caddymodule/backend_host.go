@@ -12,22 +12,25 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 )
 
-// nameLocalHost makes the proxy address backends on this machine by their own
-// address in the Host header, unless the operator set one.
+// wantsLocalHost reports whether the proxy should address its backends by their own
+// address in the Host header: all are on this machine, and the operator set no Host.
 //
 // The MCP SDKs refuse requests that arrive on a loopback address under any other
 // name, as a protection against DNS rebinding, and it is on by default. With
 // reverse_proxy's own default, the public name, no such server would work
 // unchanged. The public name is still in X-Forwarded-Host.
-func nameLocalHost(proxy *reverseproxy.Handler, backends []string) {
-	if len(backends) == 0 {
-		return
-	}
+func wantsLocalHost(proxy *reverseproxy.Handler, backends []string) bool {
 	for _, addr := range backends {
 		if !loopbackAddr(addr) {
-			return
+			return false
 		}
 	}
+	ops := requestOps(proxy)
+	return len(backends) > 0 && (ops == nil || !touchesHost(ops))
+}
+
+// nameLocalHost has the proxy itself set the Host header.
+func nameLocalHost(proxy *reverseproxy.Handler) {
 	if proxy.Headers == nil {
 		proxy.Headers = new(headers.Handler)
 	}
@@ -35,13 +38,18 @@ func nameLocalHost(proxy *reverseproxy.Handler, backends []string) {
 		proxy.Headers.Request = new(headers.HeaderOps)
 	}
 	req := proxy.Headers.Request
-	if touchesHost(req) {
-		return
-	}
 	if req.Set == nil {
 		req.Set = http.Header{}
 	}
 	req.Set.Set("Host", "{http.reverse_proxy.upstream.hostport}")
+}
+
+// requestOps are the operator's operations on request headers, nil for none.
+func requestOps(proxy *reverseproxy.Handler) *headers.HeaderOps {
+	if proxy.Headers == nil {
+		return nil
+	}
+	return proxy.Headers.Request
 }
 
 func touchesHost(ops *headers.HeaderOps) bool {

@@ -31,6 +31,9 @@ func TestBackendsOnLoopbackAreAddressedByTheirOwnName(t *testing.T) {
 		"operator removes Host": {"localhost:3000", "header_up -Host", false},
 		"operator edits Host":   {"localhost:3000", "header_up Host a b", false},
 		"another header is set": {"localhost:3000", "header_up X-Other value", true},
+		"options of transport":  {"localhost:3000", "transport http {\ndial_timeout 1s\n}", true},
+		"no identity headers":   {"localhost:3000", "identity_headers off", true},
+		"identity is named":     {"localhost:3000", "header_up -X-Mcp-Scope", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			adapter := caddyconfig.GetAdapter("caddyfile")
@@ -42,7 +45,7 @@ func TestBackendsOnLoopbackAreAddressedByTheirOwnName(t *testing.T) {
 			if err := json.NewEncoder(&indented).Encode(json.RawMessage(cfg)); err != nil {
 				t.Fatal(err)
 			}
-			if got := strings.Contains(indented.String(), `"Host":["{http.reverse_proxy.upstream.hostport}"]`); got != c.want {
+			if got := strings.Contains(indented.String(), `"upstream_host":true`); got != c.want {
 				t.Errorf("Host set to the backend's address: %v, want %v\n%s", got, c.want, indented.String())
 			}
 		})

@@ -46,7 +46,8 @@ func init() {
 // A backend with a path, as in localhost:3001/mcp, has the path of the resource
 // rewritten to its own. Backends on loopback get their own address as Host,
 // because MCP servers there refuse other names; set header_up Host to change it.
-// Otherwise it is equivalent to:
+// Identity headers are set by the proxy's transport, see Transport. Otherwise it is
+// equivalent to:
 //
 //	route {
 //		mcp_oauth <path> {
@@ -193,10 +194,7 @@ func (p *gatewayParser) parseProxy() (*reverseproxy.Handler, error) {
 	if err := proxy.FinalizeUnmarshalCaddyfile(p.WithDispenser(d)); err != nil {
 		return nil, err
 	}
-	if !p.dynamic {
-		nameLocalHost(proxy, p.backends.addrs)
-	}
-	return proxy, nil
+	return proxy, p.setTransport(proxy)
 }
 
 // explain adds to reverse_proxy's complaint about an unknown name what is known

@@ -79,6 +79,11 @@ type Handler struct {
 	// IdentityHeaders says whether the backend is told who calls, in
 	// X-Forwarded-User and others. Default: true.
 	IdentityHeaders *bool `json:"identity_headers,omitempty"`
+	// DeferIdentity leaves it to the transport `mcp_oauth` of the proxy behind this
+	// handler to set the identity headers. No other handler sees them then, and a
+	// proxy without that transport does not send them. Set by `mcp_gateway`.
+	// Default: false; this handler sets them.
+	DeferIdentity bool `json:"defer_identity,omitempty"`
 	// ForwardUpstreamToken sends the user's own token at their identity provider to
 	// the backend, in Authorization, for MCP servers that act for the user there.
 	// The consent page says so. The backend must be reached over https, a unix
@@ -243,6 +248,7 @@ func (h *Handler) resource() (*gateway.Resource, error) {
 		ScopeIncludes:   h.ScopeIncludes,
 		Policy:          pol,
 		IdentityHeaders: h.IdentityHeaders == nil || *h.IdentityHeaders,
+		DeferIdentity:   h.DeferIdentity,
 		AllowedOrigins:  h.AllowedOrigins,
 		Backends:        withoutDefaultPorts(h.Backends),
 		BackendPath:     h.BackendPath,

@@ -17,17 +17,23 @@ import (
 // resourceVar is set on admitted requests, and on no others.
 const resourceVar = "mcp_oauth_resource"
 
-// issuerVar says for which issuer a request was admitted.
-const issuerVar = "mcp_oauth_issuer"
+// admittedVar is the *gateway.Admitted of a request.
+const admittedVar = "mcp_oauth_admitted"
+
+// admittedOf returns what the guard said of a request, or nil if it did not see it.
+func admittedOf(r *http.Request) *gateway.Admitted {
+	a, _ := caddyhttp.GetVar(r.Context(), admittedVar).(*gateway.Admitted)
+	return a
+}
 
 // ServeHTTP answers the endpoints of the issuer, guards the resource, and hands
 // on what is neither.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if by, _ := caddyhttp.GetVar(r.Context(), issuerVar).(string); by != "" {
+	if by := admittedOf(r); by != nil {
 		// Another handler has guarded the request: its path may be rewritten by now,
 		// and its identity headers are ours. If that was for another issuer it says
 		// nothing about a path that is protected here.
-		if by != h.issuers[hostOf(r.Host)] && h.matchesOwn(r) {
+		if by.Issuer != h.issuers[hostOf(r.Host)] && h.matchesOwn(r) {
 			return misdirected(w)
 		}
 		return next.ServeHTTP(w, r)
@@ -63,17 +69,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if matched == nil || matched.resource != h.Path && !h.matchesOwn(r) {
 		return next.ServeHTTP(w, r)
 	}
-	return guard(w, r, h.issuers[host], matched, next)
+	return guard(w, r, matched, next)
 }
 
 // guard lets the gateway decide. Only from inside of its callback does a request
 // get the mark that the proxy behind this handler asks for.
-func guard(w http.ResponseWriter, r *http.Request, issuer string, matched *rule, next caddyhttp.Handler) error {
-	err := matched.guard.Serve(w, r, matched.path, func(w http.ResponseWriter, r *http.Request, p *gateway.Principal) error {
+func guard(w http.ResponseWriter, r *http.Request, matched *rule, next caddyhttp.Handler) error {
+	err := matched.guard.Serve(w, r, matched.path, func(w http.ResponseWriter, r *http.Request, a *gateway.Admitted) error {
 		caddyhttp.SetVar(r.Context(), resourceVar, matched.resource)
-		caddyhttp.SetVar(r.Context(), issuerVar, issuer)
+		caddyhttp.SetVar(r.Context(), admittedVar, a)
 		if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-			repl.Map(placeholders(p))
+			repl.Map(placeholders(a.Principal))
 		}
 		return next.ServeHTTP(w, r)
 	})

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"time"
 )
 
@@ -41,18 +40,18 @@ func (a *assertion) youngerThan(limit time.Duration, now time.Time) bool {
 	return age >= -assertionSkew && age < limit
 }
 
-// identify gives the request the identity headers and the assertion of its view. An
-// error means that nothing could be signed and the request must not go on.
-func (g *Guard) identify(ctx context.Context, h http.Header, v *view, values *identityValues) error {
+// identify prepares the identity headers and the assertion of the view. An error
+// means that nothing could be signed and the request must not go on.
+func (g *Guard) identify(ctx context.Context, v *view, a *Admitted) error {
 	now := g.st.now()
-	a := v.assertion.Load()
-	if !a.youngerThan(assertionReuse, now) {
+	signed := v.assertion.Load()
+	if !signed.youngerThan(assertionReuse, now) {
 		var err error
-		if a, err = g.renewAssertion(ctx, v, a, now); err != nil {
+		if signed, err = g.renewAssertion(ctx, v, signed, now); err != nil {
 			return err
 		}
 	}
-	v.inject(h, values, a.compact)
+	a.tell(v, signed.compact)
 	return nil
 }
 

@@ -4,7 +4,6 @@ package gateway
 
 import (
 	"log/slog"
-	"net/http"
 	"testing"
 	"time"
 
@@ -38,9 +37,9 @@ func newRenewBed(t *testing.T) *renewBed {
 
 func (b *renewBed) identify() (string, error) {
 	b.t.Helper()
-	h := http.Header{}
-	err := b.guard.identify(b.t.Context(), h, b.view, &identityValues{})
-	return h.Get(headerAssertion), err
+	var a Admitted
+	err := b.guard.identify(b.t.Context(), b.view, &a)
+	return a.WithIdentity(nil).Get(headerAssertion), err
 }
 
 func (b *renewBed) want(same string) {

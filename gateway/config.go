@@ -71,6 +71,9 @@ type Resource struct {
 	Policy *policy.Policy
 	// IdentityHeaders says whether the backend is told who calls.
 	IdentityHeaders bool
+	// DeferIdentity leaves the identity headers to whoever sends the request to the
+	// backend: Admitted.WithIdentity. What lies between does not see them.
+	DeferIdentity bool
 	// ForwardUpstreamToken sends the backend the user's token of the upstream, in
 	// Authorization: the backend acts for the user there. The client never gets it
 	// from us; a backend that repeats what it was sent is out of our hands, so it is

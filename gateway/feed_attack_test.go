@@ -214,7 +214,7 @@ func TestARequestThatIsOvertakenByDoubt(t *testing.T) {
 			a.view, a.judged = a.tok.viewFor(g.cfg.Policy, g.log), st.judge.Load()
 			poisoned.Store(true)
 			doubt(st)
-			err = g.forward(w, r, a, func(http.ResponseWriter, *http.Request, *Principal) error {
+			err = g.forward(w, r, a, func(http.ResponseWriter, *http.Request, *Admitted) error {
 				t.Error("it reached the backend")
 				return nil
 			})

@@ -166,7 +166,7 @@ func (b *testbed) status(grantID string, p identity.Identity) int {
 	r := httptest.NewRequest(http.MethodPost, testIssuer+"/mcp", http.NoBody)
 	r.Header.Set("Authorization", "Bearer "+sealFor(b.t, b.st, grantID, p))
 	w := httptest.NewRecorder()
-	err := b.guard.Serve(w, r, "/mcp", func(w http.ResponseWriter, _ *http.Request, _ *Principal) error {
+	err := b.guard.Serve(w, r, "/mcp", func(w http.ResponseWriter, _ *http.Request, _ *Admitted) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	})

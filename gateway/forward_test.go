@@ -41,7 +41,7 @@ func (l *lab) keep(id identity.Identity, tok *upstream.Token) {
 func (l *lab) sees(raw string) (status int, authorization []string) {
 	l.t.Helper()
 	rec := httptest.NewRecorder()
-	err := l.guard.Serve(rec, l.request(l.t.Context(), raw), "/mcp", func(w http.ResponseWriter, r *http.Request, _ *Principal) error {
+	err := l.guard.Serve(rec, l.request(l.t.Context(), raw), "/mcp", func(w http.ResponseWriter, r *http.Request, _ *Admitted) error {
 		authorization = r.Header["Authorization"]
 		w.WriteHeader(http.StatusOK)
 		return nil

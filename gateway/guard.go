@@ -38,7 +38,7 @@ func (e *Unavailable) Error() string { return "gateway unavailable: " + e.Err.Er
 func (e *Unavailable) Unwrap() error { return e.Err }
 
 // Next is the handler behind the guard.
-type Next func(http.ResponseWriter, *http.Request, *Principal) error
+type Next func(http.ResponseWriter, *http.Request, *Admitted) error
 
 // Serve admits a request to next or answers it. matched is the configured path of
 // this resource that the request's path matched: Path or one of Also.
@@ -173,7 +173,10 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 		g.refuse(w, r, http.StatusNotFound, "session", "session not found", "subject", v.principal.Subject)
 		return nil
 	}
-	gw := &guardedWriter{ResponseWriter: w, guard: g, matched: matched, session: session, cors: a.origin}
+	gw := &guardedWriter{
+		ResponseWriter: w, guard: g, matched: matched, session: session, cors: a.origin,
+		admitted: Admitted{Principal: v.principal, Issuer: g.issuer},
+	}
 	ctx := r.Context()
 	// Of calls few are event streams, and of those few are broken off.
 	listening := r.Method == http.MethodGet
@@ -200,7 +203,7 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 		w.Header().Set("Retry-After", "5")
 		return &Unavailable{err}
 	}
-	err := next(gw, out, v.principal)
+	err := next(gw, out, &gw.admitted)
 	if cause := gw.stream.cause(); cause != nil && !gw.done {
 		return g.cutOff(w, r, cause) // whatever the proxy makes of it
 	}
@@ -223,8 +226,12 @@ func (g *Guard) prepare(r *http.Request, gw *guardedWriter, a admission) error {
 		gw.watchEndpoint(r)
 	}
 	if g.cfg.IdentityHeaders {
-		if err := g.identify(r.Context(), r.Header, a.view, &gw.identity); err != nil {
+		if err := g.identify(r.Context(), a.view, &gw.admitted); err != nil {
 			return err
+		}
+		if !g.cfg.DeferIdentity {
+			gw.admitted.setIdentity(r.Header)
+			gw.admitted.names = nil // handlers have the last word from here on
 		}
 	}
 	if g.cfg.BackendPath != "" {

@@ -31,7 +31,7 @@ func serveLoop(b *testing.B, bed *testbed, authorizations [][]string) {
 	w := &discardWriter{header: http.Header{}}
 	r := bed.bearerRequest(b.Context(), "warm-up", person("1"))
 	r.Header = typicalHeaders()
-	next := func(w http.ResponseWriter, _ *http.Request, _ *Principal) error {
+	next := func(w http.ResponseWriter, _ *http.Request, _ *Admitted) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
@@ -62,7 +62,7 @@ func (b *testbed) warm(authorization []string) {
 	w := &discardWriter{header: http.Header{}}
 	r := b.bearerRequest(b.t.Context(), "warm-up", person("1"))
 	r.Header = http.Header{"Authorization": authorization}
-	if err := b.guard.Serve(w, r, "/mcp", func(http.ResponseWriter, *http.Request, *Principal) error { return nil }); err != nil {
+	if err := b.guard.Serve(w, r, "/mcp", func(http.ResponseWriter, *http.Request, *Admitted) error { return nil }); err != nil {
 		b.t.Fatal(err)
 	}
 }
@@ -92,7 +92,7 @@ func BenchmarkGuardForgedToken(b *testing.B) {
 func BenchmarkGuardKnownTokenParallel(b *testing.B) {
 	bed := newTestbed(b)
 	auth := bed.tokensOf(64)
-	next := func(w http.ResponseWriter, _ *http.Request, _ *Principal) error {
+	next := func(w http.ResponseWriter, _ *http.Request, _ *Admitted) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
@@ -121,7 +121,7 @@ func TestGuardAllocations(t *testing.T) {
 	w := &discardWriter{header: http.Header{}}
 	r := bed.bearerRequest(t.Context(), "warm-up", person("1"))
 	r.Header = typicalHeaders()
-	next := func(w http.ResponseWriter, _ *http.Request, _ *Principal) error {
+	next := func(w http.ResponseWriter, _ *http.Request, _ *Admitted) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}

@@ -243,7 +243,7 @@ func TestTokenOfAnotherIssuer(t *testing.T) {
 	for name, presented := range map[string]string{"foreign": tok.token, "half": half.token, "other half": otherHalf.token} {
 		rec := httptest.NewRecorder()
 		err := other.Guard("/mcp").Serve(rec, request("POST", "/mcp", "{}", bearer(presented)...), "/mcp",
-			func(http.ResponseWriter, *http.Request, *gateway.Principal) error { t.Error("admitted"); return nil })
+			func(http.ResponseWriter, *http.Request, *gateway.Admitted) error { t.Error("admitted"); return nil })
 		if err != nil || rec.Code != 401 {
 			t.Errorf("%s: %d %v", name, rec.Code, err)
 		}

@@ -50,7 +50,7 @@ func FuzzStripHeaders(f *testing.F) {
 		}
 		stripCredentials(r)
 		secret := map[string]bool{}
-		for _, name := range append([]string{"Authorization", "DPoP", "Upgrade", "Te", "Trailer"}, identityHeaders...) {
+		for _, name := range append([]string{"Authorization", "DPoP", "Upgrade", "Te", "Trailer"}, identityHeaders[:]...) {
 			secret[fold(name)] = true
 		}
 		for name, values := range r.Header {
@@ -163,7 +163,7 @@ func FuzzBearerThroughTheGuard(f *testing.F) {
 		r.Header["Authorization"] = []string{authorization}
 		rec := httptest.NewRecorder()
 		admitted := false
-		err := b.guard.Serve(rec, r, "/mcp", func(http.ResponseWriter, *http.Request, *Principal) error {
+		err := b.guard.Serve(rec, r, "/mcp", func(http.ResponseWriter, *http.Request, *Admitted) error {
 			admitted = true
 			return nil
 		})

@@ -119,7 +119,7 @@ func TestStoreErrorIsUnavailable(t *testing.T) {
 
 			rec := httptest.NewRecorder()
 			err := w.server.Guard("/mcp").Serve(rec, request("POST", "/mcp", "{}", bearer(tok.token)...), "/mcp",
-				func(http.ResponseWriter, *http.Request, *gateway.Principal) error { t.Error("admitted"); return nil })
+				func(http.ResponseWriter, *http.Request, *gateway.Admitted) error { t.Error("admitted"); return nil })
 			unavailable := (*gateway.Unavailable)(nil)
 			if !errors.As(err, &unavailable) || !errors.Is(err, cause) {
 				t.Errorf("error %v, want *Unavailable around the cause", err)
@@ -144,7 +144,7 @@ func TestErrorOfNextIsReturnedUnchanged(t *testing.T) {
 	w := newWorld(t)
 	want := errors.New("no upstreams available")
 	err := w.server.Guard("/mcp").Serve(httptest.NewRecorder(), request("POST", "/mcp", "{}", bearer(w.issue().token)...), "/mcp",
-		func(http.ResponseWriter, *http.Request, *gateway.Principal) error { return want })
+		func(http.ResponseWriter, *http.Request, *gateway.Admitted) error { return want })
 	if err != want { //nolint:errorlint // identity is what is promised
 		t.Errorf("got %v", err)
 	}

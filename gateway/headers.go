@@ -22,9 +22,12 @@ const (
 	headerAssertion = "X-Mcp-Jwt-Assertion"
 )
 
-var identityHeaders = []string{
+var identityHeaders = [...]string{
 	headerUser, headerUsername, headerEmail, headerGroups, headerClientID, headerScope, headerAssertion,
 }
+
+// IdentityHeaders are the names of the headers that tell the backend who calls.
+func IdentityHeaders() []string { return slices.Clone(identityHeaders[:]) }
 
 // isGuarded names what is removed on guarded requests besides: the client's
 // credentials are for us alone, and reverse_proxy would re-add Upgrade. Of session
@@ -84,7 +87,7 @@ func isIdentityHeader(name string) bool {
 	if name == "" || foldByte(name[0]) != 'x' { // all of ours begin so; most others do not
 		return false
 	}
-	return slices.ContainsFunc(identityHeaders, func(ours string) bool { return foldsTo(name, ours) })
+	return slices.ContainsFunc(identityHeaders[:], func(ours string) bool { return foldsTo(name, ours) })
 }
 
 // foldsTo compares header names, ignoring case and taking everything for '-' that

@@ -105,7 +105,7 @@ func TestPathTricksAreRefused(t *testing.T) {
 			}
 			r.URL = u
 			rec := httptest.NewRecorder()
-			err = b.guard.Serve(rec, r, "/mcp", func(http.ResponseWriter, *http.Request, *Principal) error {
+			err = b.guard.Serve(rec, r, "/mcp", func(http.ResponseWriter, *http.Request, *Admitted) error {
 				t.Errorf("%q was admitted", target)
 				return nil
 			})

@@ -16,7 +16,7 @@ func TestCheckedGuardAllocations(t *testing.T) {
 	l.wantForwarded(raw, "access-of-1", "at first")
 	auth, w, r := []string{"Bearer " + raw}, &discardWriter{header: http.Header{}}, l.request(t.Context(), raw)
 	r.Header = typicalHeaders()
-	next := func(w http.ResponseWriter, _ *http.Request, _ *Principal) error {
+	next := func(w http.ResponseWriter, _ *http.Request, _ *Admitted) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}

@@ -391,7 +391,7 @@ func (l *lab) request(ctx context.Context, raw string) *http.Request {
 func (l *lab) use(raw string) (status int, took time.Duration) {
 	l.t.Helper()
 	start, rec := time.Now(), httptest.NewRecorder()
-	err := l.guard.Serve(rec, l.request(l.t.Context(), raw), "/mcp", func(w http.ResponseWriter, _ *http.Request, _ *Principal) error {
+	err := l.guard.Serve(rec, l.request(l.t.Context(), raw), "/mcp", func(w http.ResponseWriter, _ *http.Request, _ *Admitted) error {
 		w.WriteHeader(http.StatusOK)
 		return nil
 	})

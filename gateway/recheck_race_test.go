@@ -173,7 +173,7 @@ func TestNewFactsBetweenVerdictAndEntry(t *testing.T) {
 	l.st.live.showSaved(&storage.Account{Subject: "github:1", Identity: person("1"), CheckedAt: time.Now(), Revision: 9})
 	rec := httptest.NewRecorder()
 	a := admission{matched: "/mcp", tok: tok, view: v, judged: l.st.judge.Load()}
-	err = l.guard.forward(rec, l.request(t.Context(), raw), a, func(http.ResponseWriter, *http.Request, *Principal) error {
+	err = l.guard.forward(rec, l.request(t.Context(), raw), a, func(http.ResponseWriter, *http.Request, *Admitted) error {
 		t.Error("admitted")
 		return nil
 	})

@@ -21,7 +21,7 @@ type guardedWriter struct {
 	matched  string
 	session  sessionBinding
 	stream   stream
-	identity identityValues
+	admitted Admitted
 	// authorization is room for one header value.
 	authorization [1]string
 	cors          string // the allowed Origin of the request, or ""

@@ -57,7 +57,7 @@ func (b *testbed) inFlight() int {
 func (b *testbed) call(r *http.Request, mediaType string) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
-		err := b.guard.Serve(httptest.NewRecorder(), r, "/mcp", func(w http.ResponseWriter, r *http.Request, _ *Principal) error {
+		err := b.guard.Serve(httptest.NewRecorder(), r, "/mcp", func(w http.ResponseWriter, r *http.Request, _ *Admitted) error {
 			if mediaType != "" {
 				w.Header().Set("Content-Type", mediaType)
 				w.WriteHeader(http.StatusOK)
@@ -180,7 +180,7 @@ func TestCallInFlightIsAnsweredByUs(t *testing.T) {
 				done := make(chan error, 1)
 				go func() {
 					done <- b.guard.Serve(rec, b.bearerRequest(t.Context(), "g1", person("1")), "/mcp",
-						func(w http.ResponseWriter, r *http.Request, _ *Principal) error {
+						func(w http.ResponseWriter, r *http.Request, _ *Admitted) error {
 							stream := strings.HasSuffix(name, "event stream")
 							if stream {
 								w.Header().Set("Content-Type", "text/event-stream")
@@ -314,7 +314,7 @@ func TestPanicOfTheBackendUnregisters(t *testing.T) {
 				}
 			}()
 			_ = b.guard.Serve(httptest.NewRecorder(), b.bearerRequest(t.Context(), "g", person("1")), "/mcp",
-				func(_ http.ResponseWriter, r *http.Request, _ *Principal) error {
+				func(_ http.ResponseWriter, r *http.Request, _ *Admitted) error {
 					inside = r.Context()
 					if b.inFlight() != 1 {
 						t.Errorf("%d in flight", b.inFlight())
@@ -349,7 +349,7 @@ func TestRevokedBetweenCheckAndEntry(t *testing.T) {
 		rec := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodPost, testIssuer+"/mcp", http.NoBody)
 		v := tok.viewFor(b.guard.cfg.Policy, b.guard.log)
-		err = b.guard.forward(rec, r, admission{matched: "/mcp", tok: tok, view: v}, func(http.ResponseWriter, *http.Request, *Principal) error {
+		err = b.guard.forward(rec, r, admission{matched: "/mcp", tok: tok, view: v}, func(http.ResponseWriter, *http.Request, *Admitted) error {
 			t.Error("admitted")
 			return nil
 		})
@@ -398,7 +398,7 @@ func TestNoLeakAfterAThousandAbortedStreams(t *testing.T) {
 	b.store.add("g", person("1"))
 	raw := sealFor(t, b.st, "g", person("1"))
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = b.guard.Serve(w, r, "/mcp", func(w http.ResponseWriter, r *http.Request, _ *Principal) error {
+		_ = b.guard.Serve(w, r, "/mcp", func(w http.ResponseWriter, r *http.Request, _ *Admitted) error {
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = io.WriteString(w, "data: 1\n\n")
 			_ = http.NewResponseController(w).Flush()
@@ -471,7 +471,7 @@ func TestRejudgedBetweenVerdictAndEntry(t *testing.T) {
 	rec := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodPost, testIssuer+"/mcp", http.NoBody)
 	err = b.guard.forward(rec, r, admission{matched: "/mcp", tok: tok, view: v, judged: judged},
-		func(http.ResponseWriter, *http.Request, *Principal) error {
+		func(http.ResponseWriter, *http.Request, *Admitted) error {
 			t.Error("admitted")
 			return nil
 		})

@@ -4,7 +4,6 @@ package gateway
 
 import (
 	"log/slog"
-	"net/http"
 	"strings"
 	"sync/atomic"
 
@@ -33,8 +32,10 @@ type view struct {
 	facts     *identity.Identity
 	allowed   bool
 	principal *Principal
-	names     []string
-	values    []string
+	// names of the identity headers and their values, which lack the last one, the
+	// assertion.
+	names  []string
+	values []string
 	// assertion is the newest signed one, nil until a request needs it. renewing is
 	// set while one request signs the next.
 	assertion atomic.Pointer[assertion]
@@ -66,6 +67,7 @@ func newView(t *liveToken, p *policy.Policy, facts *identity.Identity, log *slog
 	v.add(headerGroups, groupsHeader(facts.Groups, log), log)
 	v.add(headerClientID, v.principal.ClientID, log)
 	v.add(headerScope, v.principal.Scope, log)
+	v.names = append(v.names, headerAssertion) // its value comes with each request
 	return v
 }
 
@@ -79,20 +81,6 @@ func (v *view) add(name, value string, log *slog.Logger) {
 	default:
 		v.names = append(v.names, name)
 		v.values = append(v.values, value)
-	}
-}
-
-// identityValues is room for the header values of one request.
-type identityValues [7]string
-
-// inject sets the prepared headers and the assertion. The values are copied for this
-// request: handlers after us may edit them in place.
-func (v *view) inject(h http.Header, values *identityValues, assertion string) {
-	n := copy(values[:], v.values)
-	values[n] = assertion
-	h[headerAssertion] = values[n : n+1 : n+1]
-	for i, name := range v.names {
-		h[name] = values[i : i+1 : i+1]
 	}
 }
 

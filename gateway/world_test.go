@@ -149,7 +149,7 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 			if lower := strings.ToLower(r.URL.Path); lower != p && !strings.HasPrefix(lower, strings.TrimSuffix(p, "/")+"/") {
 				continue
 			}
-			err := w.server.Guard(res.Path).Serve(rw, r, p, func(rw http.ResponseWriter, r *http.Request, _ *gateway.Principal) error {
+			err := w.server.Guard(res.Path).Serve(rw, r, p, func(rw http.ResponseWriter, r *http.Request, _ *gateway.Admitted) error {
 				w.backend(rw, r)
 				return nil
 			})

@@ -108,7 +108,7 @@ func (w *world) serve(rw http.ResponseWriter, r *http.Request) {
 		rw.WriteHeader(http.StatusNotFound)
 		return
 	}
-	err := w.server.Guard(path).Serve(rw, r, path, func(rw http.ResponseWriter, _ *http.Request, _ *gateway.Principal) error {
+	err := w.server.Guard(path).Serve(rw, r, path, func(rw http.ResponseWriter, _ *http.Request, _ *gateway.Admitted) error {
 		w.mu.Lock()
 		w.calls[path]++
 		w.mu.Unlock()

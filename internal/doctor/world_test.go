@@ -119,7 +119,7 @@ func newGateway(t *testing.T, edit ...func(*gateway.Config)) http.Handler {
 			http.NotFound(w, r)
 			return
 		}
-		err := server.Guard(path).Serve(w, r, path, func(w http.ResponseWriter, _ *http.Request, _ *gateway.Principal) error {
+		err := server.Guard(path).Serve(w, r, path, func(w http.ResponseWriter, _ *http.Request, _ *gateway.Admitted) error {
 			t.Error("the backend was reached")
 			w.WriteHeader(http.StatusOK)
 			return nil

@@ -125,7 +125,7 @@ func (b *bed) guarded(iss, path string, backend http.HandlerFunc) guard {
 
 func (g guard) ServeHTTPError(w http.ResponseWriter, r *http.Request) error {
 	gateway.StripInbound(r)
-	return g.Serve(w, r, g.path, func(w http.ResponseWriter, r *http.Request, _ *gateway.Principal) error {
+	return g.Serve(w, r, g.path, func(w http.ResponseWriter, r *http.Request, _ *gateway.Admitted) error {
 		g.backend(w, r)
 		return nil
 	})

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddymodule
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+)
+
+func init() { caddy.RegisterModule(Transport{}) }
+
+// Transport is the transport `http` of `reverse_proxy`, with all its options, which
+// also gives an admitted request its identity headers, at the last moment before it
+// is sent. Whatever happens to headers on the way cannot remove or change them, and
+// they are in no log of the proxy. `mcp_gateway` uses it by itself.
+type Transport struct {
+	reverseproxy.HTTPTransport
+	// UpstreamHost sends the address of the backend in the Host header of admitted
+	// requests, and not the name that the client used. Default: false.
+	UpstreamHost bool `json:"upstream_host,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (Transport) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.reverse_proxy.transport." + appName,
+		New: func() caddy.Module { return new(Transport) },
+	}
+}
+
+// RoundTrip sends the request. Requests that no guard admitted, such as health checks,
+// are sent as they are.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	a := admittedOf(r)
+	if a == nil {
+		return t.HTTPTransport.RoundTrip(r)
+	}
+	// The proxy goes on using its request after this, for its log and for retries.
+	out := *r
+	if t.UpstreamHost {
+		if dial, ok := reverseproxy.GetDialInfo(r.Context()); ok {
+			out.Host = dial.Address
+		}
+	}
+	out.Header = a.WithIdentity(r.Header)
+	return t.HTTPTransport.RoundTrip(&out)
+}
+
+var (
+	_ caddy.Provisioner                                = (*Transport)(nil)
+	_ caddy.CleanerUpper                               = (*Transport)(nil)
+	_ http.RoundTripper                                = (*Transport)(nil)
+	_ reverseproxy.TLSTransport                        = (*Transport)(nil)
+	_ reverseproxy.H2CTransport                        = (*Transport)(nil)
+	_ reverseproxy.HealthCheckSchemeOverriderTransport = (*Transport)(nil)
+	_ reverseproxy.ProxyProtocolTransport              = (*Transport)(nil)
+	_ reverseproxy.RequestHeaderOpsTransport           = (*Transport)(nil)
+)
