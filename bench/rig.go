@@ -170,9 +170,7 @@ func plainConfig(addr, admin, backend string) string {
 	return fmt.Sprintf(`{`+commonOptions+`}
 
 http://%s {
-	reverse_proxy /mcp* %s {
-		header_up Host {http.reverse_proxy.upstream.hostport}
-	}
+	reverse_proxy /mcp* %s
 }
 `, admin, addr, backend)
 }
