@@ -13,7 +13,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"golang.org/x/crypto/bcrypt"
 
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
@@ -101,5 +100,3 @@ func fakeSecrets(t *testing.T, config string) string {
 }
 
 func newReplacer() *caddy.Replacer { return caddy.NewReplacer() }
-
-func dispenser(input string) *caddyfile.Dispenser { return caddyfile.NewTestDispenser(input) }

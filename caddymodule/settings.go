@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-mcp/caddy-mcp-oauth/caddymodule/internal/options"
 	"github.com/caddy-mcp/caddy-mcp-oauth/gateway"
 	"github.com/caddy-mcp/caddy-mcp-oauth/token"
 )
@@ -103,7 +104,7 @@ func (a *App) settleIssuer(s *settings) error {
 
 // explicitIssuer reads an issuer the operator wrote.
 func explicitIssuer(raw string) (*origin, error) {
-	v, err := expand("issuer", raw)
+	v, err := options.Expand("issuer", raw)
 	if err != nil {
 		return nil, err
 	}
@@ -121,7 +122,7 @@ func (a *App) settleKeys(s *settings) error {
 		if len(a.EncryptionKey) > 1 {
 			option = fmt.Sprintf("encryption_key %d", i+1)
 		}
-		v, err := expandSecret(a.logger, option, raw)
+		v, err := options.ExpandSecret(a.logger, option, raw)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -151,7 +152,7 @@ func (a *App) settleRegistration(s *settings) error {
 	if a.RegistrationToken == "" {
 		return errors.New("registration token: the token is missing; write registration token {env.NAME}")
 	}
-	v, err := expandSecret(a.logger, "registration token", a.RegistrationToken)
+	v, err := options.ExpandSecret(a.logger, "registration token", a.RegistrationToken)
 	if err != nil {
 		return err
 	}

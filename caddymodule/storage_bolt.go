@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-mcp/caddy-mcp-oauth/caddymodule/internal/options"
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage/bolt"
 )
@@ -46,7 +47,7 @@ func (b *Bolt) Provision(caddy.Context) error {
 	path := filepath.Join(caddy.AppDataDir(), "mcp_oauth", "state.db")
 	if b.Path != "" {
 		var err error
-		if path, err = expand("storage bolt", b.Path); err != nil {
+		if path, err = options.Expand("storage bolt", b.Path); err != nil {
 			return err
 		}
 	}
@@ -98,7 +99,14 @@ func (b *Bolt) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return d.WrapErr(errors.New("storage bolt: the path is empty"))
 		}
 	}
-	return endOfOption(d, "storage bolt [<path>]")
+	const syntax = "storage bolt [<path>]"
+	if d.NextArg() {
+		return d.Errf("unexpected %q; the syntax is %s", d.Val(), syntax)
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		return d.Errf("no block is possible here; the syntax is %s", syntax)
+	}
+	return nil
 }
 
 var (

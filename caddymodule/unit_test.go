@@ -273,47 +273,6 @@ func TestEarlyDataIsSentBack(t *testing.T) {
 	}
 }
 
-// Placeholders in secrets never show a value in an error, not even where a literal
-// secret happens to contain braces.
-func TestExpandShowsNoValue(t *testing.T) {
-	t.Setenv("EMPTY", "")
-	t.Setenv("FULL", "sesame")
-	for _, raw := range []string{"{env.EMPTY}", "{env.NOT_SET}", "{file./does/not/exist}", "top{secret}word", "{http.request.host}", "sesame{env.EMPTY}"} {
-		v, err := expand("client_secret", raw)
-		if err == nil {
-			t.Errorf("%s: resolved to %q", raw, v)
-			continue
-		}
-		if !strings.HasPrefix(err.Error(), "client_secret: ") {
-			t.Errorf("%s: the error does not name the option: %v", raw, err)
-		}
-		for _, secret := range []string{"secret}", "top", "word", "sesame"} {
-			if strings.Contains(strings.TrimPrefix(err.Error(), "client_secret"), secret) {
-				t.Errorf("%s: the error shows %q: %v", raw, secret, err)
-			}
-		}
-	}
-	if v, err := expand("x", "open {env.FULL}"); err != nil || v != "open sesame" {
-		t.Errorf("got %q, %v", v, err)
-	}
-}
-
-func TestLiteralSecretIsWarnedAbout(t *testing.T) {
-	var log bytes.Buffer
-	logger := slog.New(slog.NewTextHandler(&log, nil))
-	if _, err := expandSecret(logger, "client_secret", "literal-value"); err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(log.String(), "option=client_secret") || strings.Contains(log.String(), "literal-value") {
-		t.Errorf("log: %s", log.String())
-	}
-	log.Reset()
-	t.Setenv("FULL", "sesame")
-	if _, err := expandSecret(logger, "client_secret", "{env.FULL}"); err != nil || log.Len() > 0 {
-		t.Errorf("%v, log: %s", err, log.String())
-	}
-}
-
 // The state outlives configurations, and their log files are closed with them.
 func TestLogSwitchFollowsTheConfiguration(t *testing.T) {
 	var first, second bytes.Buffer
@@ -337,16 +296,6 @@ func TestErrorsOfNextAreUnchanged(t *testing.T) {
 	b.Close()
 	s.load(s.config("", "mcp_gateway /mcp "+b.addr()))
 	s.wantStatus(http.StatusBadGateway, http.MethodPost, "/mcp", s.signIn(s.url+"/mcp"))
-}
-
-func TestLocatedNamesEveryMistake(t *testing.T) {
-	d := dispenser("a b\n")
-	d.Next()
-	err := located(d, errors.Join(errors.New("one"), d.Err("two"), errors.Join(errors.New("three"))))
-	want := "one, at Testfile:1\ntwo, at Testfile:1\nthree, at Testfile:1"
-	if err.Error() != want {
-		t.Errorf("got %q, want %q", err, want)
-	}
 }
 
 // During a reload the state follows the newer configuration, and the older one

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-mcp/caddy-mcp-oauth/caddymodule/internal/options"
 	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
 	"github.com/caddy-mcp/caddy-mcp-oauth/policy"
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
@@ -64,10 +65,10 @@ func (g *GitHub) Provision(ctx caddy.Context) error {
 	logger := ctx.Slogger()
 	var errs [4]error
 	g.config = github.Config{Name: g.Name, Scopes: g.Scopes}
-	g.config.ClientID, errs[0] = expand("client_id", g.ClientID)
-	g.config.ClientSecret, errs[1] = expandSecret(logger, "client_secret", g.ClientSecret)
-	g.config.BaseURL, errs[2] = expand("base_url", g.BaseURL)
-	g.config.APIURL, errs[3] = expand("api_url", g.APIURL)
+	g.config.ClientID, errs[0] = options.Expand("client_id", g.ClientID)
+	g.config.ClientSecret, errs[1] = options.ExpandSecret(logger, "client_secret", g.ClientSecret)
+	g.config.BaseURL, errs[2] = options.Expand("base_url", g.BaseURL)
+	g.config.APIURL, errs[3] = options.Expand("api_url", g.APIURL)
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
@@ -104,12 +105,12 @@ func (g *GitHub) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("github takes at most one name, unexpected %q", d.Val())
 	}
-	return parseOptions(d, "github", optionSet{
-		"client_id":     single(&g.ClientID),
-		"client_secret": secret(&g.ClientSecret),
-		"scopes":        list(&g.Scopes, nil),
-		"base_url":      single(&g.BaseURL),
-		"api_url":       single(&g.APIURL),
+	return options.Read(d, "github", options.Set{
+		"client_id":     options.Single(&g.ClientID),
+		"client_secret": options.Single(&g.ClientSecret),
+		"scopes":        options.Distinct(&g.Scopes, nil),
+		"base_url":      options.Single(&g.BaseURL),
+		"api_url":       options.Single(&g.APIURL),
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-mcp/caddy-mcp-oauth/caddymodule/internal/options"
 	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
 	"github.com/caddy-mcp/caddy-mcp-oauth/policy"
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
@@ -67,7 +68,7 @@ func (l *Local) Provision(caddy.Context) error {
 	l.config = local.Config{Name: l.Name}
 	var errs []error
 	for _, u := range l.Users {
-		hash, err := expand("password of user "+u.Name, u.Hash)
+		hash, err := options.Expand("password of user "+u.Name, u.Hash)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -125,7 +126,7 @@ func (l *Local) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("local takes at most one name, unexpected %q", d.Val())
 	}
-	return parseOptions(d, "local", optionSet{"user": l.unmarshalUser})
+	return options.Read(d, "local", options.Set{"user": l.unmarshalUser})
 }
 
 func (l *Local) unmarshalUser(d *caddyfile.Dispenser) error {

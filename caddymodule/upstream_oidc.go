@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-mcp/caddy-mcp-oauth/caddymodule/internal/options"
 	"github.com/caddy-mcp/caddy-mcp-oauth/identity"
 	"github.com/caddy-mcp/caddy-mcp-oauth/policy"
 	"github.com/caddy-mcp/caddy-mcp-oauth/upstream"
@@ -63,10 +64,10 @@ func (o *OIDC) Provision(ctx caddy.Context) error {
 	logger := ctx.Slogger()
 	var errs [4]error
 	o.config = oidc.Config{Name: o.Name, Scopes: o.Scopes, Offline: true}
-	o.config.Issuer, errs[0] = expand("issuer", o.Issuer)
-	o.config.ClientID, errs[1] = expand("client_id", o.ClientID)
-	o.config.ClientSecret, errs[2] = expandSecret(logger, "client_secret", o.ClientSecret)
-	o.config.GroupsClaim, errs[3] = expand("groups_claim", o.GroupsClaim)
+	o.config.Issuer, errs[0] = options.Expand("issuer", o.Issuer)
+	o.config.ClientID, errs[1] = options.Expand("client_id", o.ClientID)
+	o.config.ClientSecret, errs[2] = options.ExpandSecret(logger, "client_secret", o.ClientSecret)
+	o.config.GroupsClaim, errs[3] = options.Expand("groups_claim", o.GroupsClaim)
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
@@ -110,19 +111,19 @@ func (o *OIDC) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("oidc takes one name, unexpected %q", d.Val())
 	}
-	return parseOptions(d, "oidc", optionSet{
+	return options.Read(d, "oidc", options.Set{
 		"issuer":        checked(&o.Issuer, checkOIDCIssuer),
-		"client_id":     single(&o.ClientID),
-		"client_secret": secret(&o.ClientSecret),
-		"scopes":        list(&o.Scopes, nil),
-		"groups_claim":  single(&o.GroupsClaim),
+		"client_id":     options.Single(&o.ClientID),
+		"client_secret": options.Single(&o.ClientSecret),
+		"scopes":        options.Distinct(&o.Scopes, nil),
+		"groups_claim":  options.Single(&o.GroupsClaim),
 	})
 }
 
 // checkOIDCIssuer finds mistakes early; an issuer with a placeholder is checked when
 // it is resolved.
 func checkOIDCIssuer(s string) error {
-	if secretPlaceholder.MatchString(s) {
+	if options.SecretPlaceholder.MatchString(s) {
 		return nil
 	}
 	return oidc.CheckIssuer(s)

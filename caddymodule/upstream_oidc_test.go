@@ -62,7 +62,7 @@ func TestOIDCMistakesWhileAdapting(t *testing.T) {
 		"Entra for all":     {withOIDC("\t\t\tissuer https://login.microsoftonline.com/common/v2.0"+rest, "any"), "<directory (tenant) id>"},
 		"template":          {withOIDC("\t\t\tissuer https://login.microsoftonline.com/{tenantid}/v2.0"+rest, "any"), "tenant's own identifier"},
 		"issuer twice":      {withOIDC("\t\t\tissuer https://a.example\n\t\t\tissuer https://a.example"+rest, "any"), "issuer is given twice"},
-		"secret in two":     {withOIDC("\t\t\tissuer https://a.example\n\t\t\tclient_secret TOPSECRET VALUE"+rest, "any"), "client_secret takes one value"},
+		"secret in two":     {withOIDC("\t\t\tissuer https://a.example\n\t\t\tclient_secret TOPSECRET VALUE"+rest, "any"), "client_secret: there is an argument too many"},
 		"unknown option":    {withOIDC("\t\t\tissuer https://a.example\n\t\t\tbase_url x"+rest, "any"), "client_id, client_secret, groups_claim, issuer, scopes"},
 		"option with block": {withOIDC("\t\t\tissuer https://a.example {\n\t\t\t\tx\n\t\t\t}"+rest, "any"), "takes no block"},
 	} {
