@@ -11,6 +11,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/caddymodule/internal/options"
 )
 
 // UnmarshalCaddyfile sets up the engine. Syntax:
@@ -40,29 +42,25 @@ func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if slices.Contains(r.Address, "") {
 		return d.Err("storage redis: the address is empty")
 	}
-	return block(d, "storage redis", options{
-		"address":           list(&r.Address),
-		"username":          single(&r.Username),
-		"password":          single(&r.Password),
+	return options.Read(d, "storage redis", options.Set{
+		"address":           options.List(&r.Address),
+		"username":          options.Single(&r.Username),
+		"password":          options.Single(&r.Password),
 		"db":                r.parseDB,
 		"tls":               r.parseTLS,
-		"sentinel_master":   single(&r.SentinelMaster),
-		"sentinel_username": single(&r.SentinelUsername),
-		"sentinel_password": single(&r.SentinelPassword),
+		"sentinel_master":   options.Single(&r.SentinelMaster),
+		"sentinel_username": options.Single(&r.SentinelUsername),
+		"sentinel_password": options.Single(&r.SentinelPassword),
 		"cluster":           r.parseCluster,
-		"prefix":            single(&r.Prefix),
+		"prefix":            options.Single(&r.Prefix),
 		"wait":              r.parseWait,
 	})
 }
 
 func (r *Redis) parseDB(d *caddyfile.Dispenser) error {
-	var text string
-	if err := single(&text)(d); err != nil {
+	var n int
+	if err := options.Number(&n, 0)(d); err != nil {
 		return err
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return fmt.Errorf("db: %q is no number of a database", text)
 	}
 	r.DB = n
 	return nil
@@ -73,9 +71,9 @@ func (r *Redis) parseTLS(d *caddyfile.Dispenser) error {
 		return errors.New("tls is given twice")
 	}
 	r.TLS = new(TLS)
-	return block(d, "tls", options{
-		"ca":          list(&r.TLS.CA),
-		"server_name": single(&r.TLS.ServerName),
+	return options.Read(d, "tls", options.Set{
+		"ca":          options.List(&r.TLS.CA),
+		"server_name": options.Single(&r.TLS.ServerName),
 		"client_certificate": func(d *caddyfile.Dispenser) error {
 			if r.TLS.ClientCertificate != "" {
 				return errors.New("client_certificate is given twice")

@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-mcp/caddy-mcp-oauth/caddymodule/internal/options"
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage/redis"
 )
 
@@ -32,27 +32,13 @@ func (r *Redis) Provision(ctx caddy.Context) error {
 
 func (r *Redis) resolve(logger *slog.Logger) (redis.Options, error) {
 	o := redis.Options{DB: r.DB, Cluster: r.Cluster, StartTimeout: startTimeout}
-	var errs []error
-	for option, text := range map[string]struct {
-		raw    string
-		target *string
-		secret bool
-	}{
-		"username":          {r.Username, &o.Username, false},
-		"password":          {r.Password, &o.Password, true},
-		"sentinel_master":   {r.SentinelMaster, &o.SentinelMaster, false},
-		"sentinel_username": {r.SentinelUsername, &o.SentinelUsername, false},
-		"sentinel_password": {r.SentinelPassword, &o.SentinelPassword, true},
-		"prefix":            {r.Prefix, &o.Prefix, false},
-	} {
-		if text.secret && text.raw != "" && !strings.Contains(text.raw, "{") {
-			logger.Warn("secret is written into the configuration, where the admin API shows it; use {env.NAME} or {file./path}",
-				"option", option)
-		}
-		v, err := expand(option, text.raw)
-		*text.target = v
-		errs = append(errs, err)
-	}
+	errs := make([]error, 6)
+	o.Username, errs[0] = options.Expand("username", r.Username)
+	o.Password, errs[1] = options.ExpandSecret(logger, "password", r.Password)
+	o.SentinelMaster, errs[2] = options.Expand("sentinel_master", r.SentinelMaster)
+	o.SentinelUsername, errs[3] = options.Expand("sentinel_username", r.SentinelUsername)
+	o.SentinelPassword, errs[4] = options.ExpandSecret(logger, "sentinel_password", r.SentinelPassword)
+	o.Prefix, errs[5] = options.Expand("prefix", r.Prefix)
 	if o.Username != "" && o.Password == "" {
 		errs = append(errs, errors.New("username: a user needs a password"))
 	}
@@ -87,7 +73,7 @@ func (r *Redis) addresses(sentinels bool) ([]string, error) {
 	var all []string
 	var errs []error
 	for _, raw := range r.Address {
-		v, err := expand("address", raw)
+		v, err := options.Expand("address", raw)
 		if err == nil {
 			v, err = parseAddress(v, port)
 		}
@@ -134,21 +120,4 @@ func parseAddress(raw, port string) (string, error) {
 		return "", fmt.Errorf("address: %.40q is no port", given)
 	}
 	return net.JoinHostPort(host, given), nil
-}
-
-// placeholder matches what may be repeated in an error: a brace may as well belong to a
-// secret that somebody wrote down literally.
-var placeholder = regexp.MustCompile(`\{(?:env|file)\.[^{}]+\}`)
-
-// expand resolves placeholders. An unset variable or an unreadable file is an error, never
-// an empty value.
-func expand(option, raw string) (string, error) {
-	v, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
-	if err == nil {
-		return v, nil
-	}
-	if used := placeholder.FindAllString(raw, -1); len(used) > 0 {
-		return "", fmt.Errorf("%s: %s is not set, empty or not readable", option, strings.Join(used, " or "))
-	}
-	return "", fmt.Errorf("%s: contains a placeholder that does not exist; use {env.NAME} or {file./path}", option)
 }

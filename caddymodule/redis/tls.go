@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/caddymodule/internal/options"
 )
 
 // TLS is how to trust the server, and how the server trusts this one.
@@ -28,7 +30,7 @@ func (t *TLS) config() (*tls.Config, error) {
 	if t == nil {
 		return nil, nil
 	}
-	name, err := expand("tls: server_name", t.ServerName)
+	name, err := options.Expand("tls: server_name", t.ServerName)
 	if err != nil {
 		return nil, err
 	}
@@ -42,8 +44,8 @@ func (t *TLS) config() (*tls.Config, error) {
 	if t.ClientCertificate == "" || t.ClientKey == "" {
 		return nil, errors.New("tls: client_certificate: both the certificate and its key are needed")
 	}
-	cert, err1 := expand("tls: client_certificate", t.ClientCertificate)
-	key, err2 := expand("tls: client_key", t.ClientKey)
+	cert, err1 := options.Expand("tls: client_certificate", t.ClientCertificate)
+	key, err2 := options.Expand("tls: client_key", t.ClientKey)
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
 	}
@@ -62,7 +64,7 @@ func (t *TLS) authorities() (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	for _, raw := range t.CA {
-		file, err := expand("tls: ca", raw)
+		file, err := options.Expand("tls: ca", raw)
 		if err != nil {
 			return nil, err
 		}
