@@ -19,6 +19,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/caddymodule"
+	"github.com/caddy-mcp/caddy-mcp-oauth/caddymodule/internal/options"
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
 	engine "github.com/caddy-mcp/caddy-mcp-oauth/storage/postgres"
 )
@@ -90,8 +91,8 @@ func (p *Postgres) Provision(ctx caddy.Context) error {
 	}
 	p.options = engine.Options{MaxConnections: p.MaxConnections}
 	var errs [3]error
-	p.options.DSN, errs[0] = expand("dsn", p.DSN)
-	p.options.Schema, errs[1] = expand("schema", p.Schema)
+	p.options.DSN, errs[0] = options.Expand("dsn", p.DSN)
+	p.options.Schema, errs[1] = options.Expand("schema", p.Schema)
 	if p.Password != "" {
 		p.options.Password, errs[2] = passwordSource(p.Password)
 	}
@@ -125,9 +126,9 @@ func (p *Postgres) Refresh(store storage.Store) {
 func (p *Postgres) Open(logger *slog.Logger) (storage.Store, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
 	defer cancel()
-	options := p.options
-	options.Logger = logger
-	store, err := engine.Open(ctx, options)
+	o := p.options
+	o.Logger = logger
+	store, err := engine.Open(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("storage postgres %s: %w", p.target, err)
 	}

@@ -134,14 +134,14 @@ func TestCaddyfileMistakes(t *testing.T) {
 		{"nothing", "storage postgres", []string{"connection string is missing", "{env.DATABASE_URL}"}},
 		{"an empty block", "storage postgres {\n}", []string{"connection string is missing"}},
 		{"no quotes", "storage postgres host=db password=s3cret", []string{"quotes"}},
-		{"no quotes in the block", "storage postgres {\n dsn host=db password=s3cret\n}", []string{"dsn takes one value", "quotes"}},
+		{"no quotes in the block", "storage postgres {\n dsn host=db password=s3cret\n}", []string{"dsn: there is an argument too many", "quotes"}},
 		{"unknown", "storage postgres x {\n dns y\n}", []string{`unknown subdirective "dns"`, "dsn, max_connections, password, schema"}},
 		{"twice", "storage postgres x {\n dsn y\n}", []string{"dsn is given twice"}},
 		{"no value", "storage postgres x {\n password\n}", []string{"password: the value is missing"}},
 		{"no number", "storage postgres x {\n max_connections many\n}", []string{"max_connections", "many"}},
 		{"too small a number", "storage postgres x {\n max_connections 0\n}", []string{"at least 1"}},
 		{"a number twice", "storage postgres x {\n max_connections 2\n max_connections 3\n}", []string{"given twice"}},
-		{"several", "storage postgres x {\n schema\n password a s3cret\n nonsense\n}", []string{"schema: the value", "password takes one", "nonsense"}},
+		{"several", "storage postgres x {\n schema\n password a s3cret\n nonsense\n}", []string{"schema: the value", "password: there is an argument too many", "nonsense"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, err := adapt(t, tc.storage)

@@ -3,44 +3,24 @@
 package postgres
 
 import (
-	"fmt"
 	"log/slog"
 	"net/url"
-	"regexp"
 	"strings"
 	"sync"
 
-	"github.com/caddyserver/caddy/v2"
+	"github.com/caddy-mcp/caddy-mcp-oauth/caddymodule/internal/options"
 )
-
-// secretPlaceholder matches the placeholders that are meant for secrets. Only
-// these are ever repeated in an error: a brace may as well belong to a secret that
-// somebody wrote down literally.
-var secretPlaceholder = regexp.MustCompile(`\{(?:env|file)\.[^{}]+\}`)
-
-// expand resolves the placeholders of an option. An unset variable or an unreadable
-// file is an error, never an empty value.
-func expand(option, raw string) (string, error) {
-	v, err := caddy.NewReplacer().ReplaceOrErr(raw, true, true)
-	if err == nil {
-		return v, nil
-	}
-	if used := secretPlaceholder.FindAllString(raw, -1); len(used) > 0 {
-		return "", fmt.Errorf("%s: %s is not set, empty or not readable", option, strings.Join(used, " or "))
-	}
-	return "", fmt.Errorf("%s: contains a placeholder that does not exist; use {env.NAME} or {file./path}", option)
-}
 
 // passwordSource returns a function that resolves the password whenever a
 // connection is made. While a file is being replaced the last good value stands.
 func passwordSource(raw string) (func() (string, error), error) {
-	last, err := expand("password", raw)
+	last, err := options.Expand("password", raw)
 	if err != nil {
 		return nil, err
 	}
 	var mu sync.Mutex
 	return func() (string, error) {
-		v, err := expand("password", raw)
+		v, err := options.Expand("password", raw)
 		mu.Lock()
 		defer mu.Unlock()
 		if err == nil {
@@ -50,16 +30,11 @@ func passwordSource(raw string) (func() (string, error), error) {
 	}, nil
 }
 
-// warnOfLiterals warns where a password itself is written into the configuration,
-// because GET /config/ and the autosaved configuration show that to everybody who
-// can read them.
+// warnOfLiterals warns where a password itself is written into the configuration.
 func warnOfLiterals(logger *slog.Logger, dsn, password string) {
-	const text = "secret is written into the configuration, where the admin API shows it; use {env.NAME} or {file./path}"
-	if password != "" && !strings.Contains(password, "{") {
-		logger.Warn(text, "option", "password")
-	}
-	if !strings.Contains(dsn, "{") && namesPassword(dsn) {
-		logger.Warn(text, "option", "dsn")
+	options.WarnOfLiteral(logger, "password", password)
+	if namesPassword(dsn) {
+		options.WarnOfLiteral(logger, "dsn", dsn)
 	}
 }
 
