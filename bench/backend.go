@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -18,10 +19,13 @@ import (
 const envBackend = "MCP_OAUTH_BENCH_BACKEND"
 
 // backend is an MCP server that costs next to nothing, so that what is measured is
-// the way to it. It knows the four things the scenarios need.
+// the way to it. It knows the few things the scenarios need.
 type backend struct {
 	mu      sync.Mutex
 	streams map[chan struct{}]bool
+	visits  visits
+	// poured counts the bytes that pour got rid of.
+	poured atomic.Int64
 }
 
 func serveBackend(addr string) error {
@@ -31,6 +35,8 @@ func serveBackend(addr string) error {
 	mux.HandleFunc("GET /mcp", b.listen)
 	mux.HandleFunc("DELETE /mcp", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	mux.HandleFunc("POST /broadcast", b.broadcast)
+	mux.HandleFunc("GET /visit", b.visits.serve)
+	mux.HandleFunc("GET /poured", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, b.poured.Load()) })
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
@@ -40,7 +46,7 @@ func serveBackend(addr string) error {
 }
 
 // call answers a tools/call with the id it came with and who it came from. The
-// query says how large the answer is, or how many events it has.
+// query says how large the answer is, or how many events it has, or that there is none.
 func (b *backend) call(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	if size, _ := strconv.Atoi(q.Get("size")); size > 0 {
@@ -52,6 +58,11 @@ func (b *backend) call(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
+		return
+	}
+	b.visits.watch(r, q.Get("id")) // from here on the server sees the connection end
+	if q.Has("hold") {
+		hold(w, r)
 		return
 	}
 	id := idOf(body)
@@ -80,8 +91,10 @@ func idOf(body []byte) []byte {
 	return rest[:end]
 }
 
-// listen is a stream that says something at each broadcast.
+// listen is a stream that says something at each broadcast, or all the time.
 func (b *backend) listen(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	b.visits.watch(r, q.Get("id"))
 	news := make(chan struct{}, 16)
 	b.mu.Lock()
 	b.streams[news] = true
@@ -90,6 +103,10 @@ func (b *backend) listen(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	_, _ = io.WriteString(w, ": open\n\n")
 	_ = http.NewResponseController(w).Flush()
+	if q.Has("pour") {
+		pour(w, r, &b.poured)
+		return
+	}
 	for {
 		select {
 		case <-news:

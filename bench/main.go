@@ -49,6 +49,8 @@ var scenarios = []scenario{
 	{"startup", startup},
 	{"flood", flood},
 	{"streams", streams},
+	{"hangups", hangups},
+	{"slow-readers", slowReaders},
 }
 
 func main() {
