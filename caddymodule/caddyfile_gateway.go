@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -46,8 +45,7 @@ func init() {
 // A backend with a path, as in localhost:3001/mcp, has the path of the resource
 // rewritten to its own. Backends on loopback get their own address as Host,
 // because MCP servers there refuse other names; set header_up Host to change it.
-// Identity headers are set by the proxy's transport, see Transport. Otherwise it is
-// equivalent to:
+// Otherwise it does what this does, with less effort:
 //
 //	route {
 //		mcp_oauth <path> {
@@ -59,7 +57,7 @@ func init() {
 //		}
 //	}
 //
-// The proxy asks for the mark of the guard and not for a path: however a request
+// The proxy is inside of the guard and has no path of its own: however a request
 // spells its path, the backend sees it only if the guard admitted it.
 func parseGateway(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	p := gatewayParser{Helper: h}
@@ -67,7 +65,8 @@ func parseGateway(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if err != nil {
 		return nil, err
 	}
-	return oneRoute(p.route(proxy)), nil
+	p.handler.ProxyRaw = caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil)
+	return oneRoute(caddyhttp.Route{HandlersRaw: []json.RawMessage{p.handler.json()}}), nil
 }
 
 // gatewayParser sorts the tokens of one directive into ours and reverse_proxy's.
@@ -210,18 +209,4 @@ func (p *gatewayParser) explain(err error) error {
 	}
 	return fmt.Errorf("%w; %s knows %s, and every subdirective of reverse_proxy", err, gatewayDirective,
 		strings.Join(slices.Sorted(maps.Keys(p.handler.options())), ", "))
-}
-
-// route puts guard and proxy into one subroute, so that no other directive gets
-// between them.
-func (p *gatewayParser) route(proxy *reverseproxy.Handler) caddyhttp.Route {
-	admitted := caddy.ModuleMap{"vars": p.JSON(caddyhttp.VarsMatcher{resourceVar: {p.handler.Path}})}
-	subroute := caddyhttp.Subroute{Routes: caddyhttp.RouteList{
-		{HandlersRaw: []json.RawMessage{p.handler.json()}},
-		{
-			MatcherSetsRaw: caddyhttp.RawMatcherSets{admitted},
-			HandlersRaw:    []json.RawMessage{caddyconfig.JSONModuleObject(proxy, "handler", "reverse_proxy", nil)},
-		},
-	}}
-	return caddyhttp.Route{HandlersRaw: []json.RawMessage{caddyconfig.JSONModuleObject(subroute, "handler", "subroute", nil)}}
 }

@@ -32,10 +32,10 @@ func init() { caddy.RegisterModule(Handler{}) }
 // Place it without a path matcher around it: the discovery documents are at
 // `/.well-known/…` of the site.
 //
-// What follows this handler must be limited to requests it admitted, because
-// requests for other paths pass through it. It sets the variable
-// `mcp_oauth_resource` to the path of the resource on admitted requests only,
-// for the matcher `vars`. The Caddyfile directive `mcp_gateway` does that.
+// Without a proxy of its own, what follows this handler must be limited to requests
+// it admitted, because requests for other paths pass through it. It sets the variable
+// `mcp_oauth_resource` to the path of the resource on admitted requests only, for the
+// matcher `vars`.
 //
 // On admitted requests these placeholders are available:
 //
@@ -79,11 +79,6 @@ type Handler struct {
 	// IdentityHeaders says whether the backend is told who calls, in
 	// X-Forwarded-User and others. Default: true.
 	IdentityHeaders *bool `json:"identity_headers,omitempty"`
-	// DeferIdentity leaves it to the transport `mcp_oauth` of the proxy behind this
-	// handler to set the identity headers. No other handler sees them then, and a
-	// proxy without that transport does not send them. Set by `mcp_gateway`.
-	// Default: false; this handler sets them.
-	DeferIdentity bool `json:"defer_identity,omitempty"`
 	// ForwardUpstreamToken sends the user's own token at their identity provider to
 	// the backend, in Authorization, for MCP servers that act for the user there.
 	// The consent page says so. The backend must be reached over https, a unix
@@ -98,6 +93,16 @@ type Handler struct {
 	// BackendPath replaces the path on the way to the backend. Default: not
 	// rewritten.
 	BackendPath string `json:"backend_path,omitempty"`
+	// ProxyRaw is the handler that admitted requests for this resource go to, and no
+	// other request does: a `reverse_proxy`. With the transport `mcp_oauth` its
+	// requests get their identity headers when they are sent, unless the proxy's
+	// options name one of them. Set by `mcp_gateway`. Default: none; requests go to
+	// the handlers that follow.
+	ProxyRaw json.RawMessage `json:"proxy,omitempty" caddy:"namespace=http.handlers inline_key=handler"`
+
+	proxy caddyhttp.MiddlewareHandler
+	// deferIdentity leaves the identity headers to the proxy's transport.
+	deferIdentity bool
 
 	app    *App
 	logger *slog.Logger
@@ -128,6 +133,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	h.app = mod.(*App)
 	where := locate(ctx)
+	if err := h.loadProxy(ctx); err != nil {
+		return fmt.Errorf("%s: %w", h.title(where), err)
+	}
 	if err := h.join(where); err != nil {
 		return fmt.Errorf("%s: %w", h.title(where), err)
 	}
@@ -163,6 +171,9 @@ func (h *Handler) join(where placement) error {
 	fingerprint, err := json.Marshal(h)
 	if err != nil {
 		return err
+	}
+	if h.deferIdentity {
+		fingerprint = append(fingerprint, " deferred"...)
 	}
 	return h.app.register(&site{
 		handler: h, where: where, origins: origins, resource: resource, fingerprint: string(fingerprint),
@@ -248,7 +259,7 @@ func (h *Handler) resource() (*gateway.Resource, error) {
 		ScopeIncludes:   h.ScopeIncludes,
 		Policy:          pol,
 		IdentityHeaders: h.IdentityHeaders == nil || *h.IdentityHeaders,
-		DeferIdentity:   h.DeferIdentity,
+		DeferIdentity:   h.deferIdentity,
 		AllowedOrigins:  h.AllowedOrigins,
 		Backends:        withoutDefaultPorts(h.Backends),
 		BackendPath:     h.BackendPath,

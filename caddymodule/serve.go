@@ -33,10 +33,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		// Another handler has guarded the request: its path may be rewritten by now,
 		// and its identity headers are ours. If that was for another issuer it says
 		// nothing about a path that is protected here.
-		if by.Issuer != h.issuers[hostOf(r.Host)] && h.matchesOwn(r) {
-			return misdirected(w)
+		if by.Issuer != h.issuers[hostOf(r.Host)] {
+			if h.matchesOwn(r) {
+				return misdirected(w)
+			}
+			return next.ServeHTTP(w, r)
 		}
-		return next.ServeHTTP(w, r)
+		resource, _ := caddyhttp.GetVar(r.Context(), resourceVar).(string)
+		return h.handOn(w, r, resource, next)
 	}
 	gateway.StripInbound(r)
 	t, err := h.app.open()
@@ -69,19 +73,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if matched == nil || matched.resource != h.Path && !h.matchesOwn(r) {
 		return next.ServeHTTP(w, r)
 	}
-	return guard(w, r, matched, next)
+	return h.guard(w, r, matched, next)
 }
 
 // guard lets the gateway decide. Only from inside of its callback does a request
-// get the mark that the proxy behind this handler asks for.
-func guard(w http.ResponseWriter, r *http.Request, matched *rule, next caddyhttp.Handler) error {
+// get to the proxy, or get the mark that handlers behind this one ask for.
+func (h *Handler) guard(w http.ResponseWriter, r *http.Request, matched *rule, next caddyhttp.Handler) error {
 	err := matched.guard.Serve(w, r, matched.path, func(w http.ResponseWriter, r *http.Request, a *gateway.Admitted) error {
 		caddyhttp.SetVar(r.Context(), resourceVar, matched.resource)
 		caddyhttp.SetVar(r.Context(), admittedVar, a)
 		if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 			repl.Map(placeholders(a.Principal))
 		}
-		return next.ServeHTTP(w, r)
+		return h.handOn(w, r, matched.resource, next)
 	})
 	if _, handled := errors.AsType[caddyhttp.HandlerError](err); handled {
 		return err
@@ -90,6 +94,15 @@ func guard(w http.ResponseWriter, r *http.Request, matched *rule, next caddyhttp
 		return caddyhttp.Error(http.StatusServiceUnavailable, unavailable)
 	}
 	return err
+}
+
+// handOn hands on a request that was admitted for a resource of this issuer: to our
+// proxy if the resource is ours.
+func (h *Handler) handOn(w http.ResponseWriter, r *http.Request, resource string, next caddyhttp.Handler) error {
+	if h.proxy != nil && resource == h.Path {
+		return h.proxy.ServeHTTP(w, r, next)
+	}
+	return next.ServeHTTP(w, r)
 }
 
 // placeholders names the principal for handlers behind this one. The values are
