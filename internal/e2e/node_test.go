@@ -5,98 +5,18 @@ package e2e
 import (
 	"bufio"
 	"bytes"
-	"crypto/sha256"
-	"embed"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testmcp"
-	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testreq"
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testnode"
 )
-
-// nodeFiles are the scripts and the pinned packages they use.
-//
-//go:embed node/*.mjs node/package.json node/package-lock.json
-var nodeFiles embed.FS
-
-// npmTimeout bounds the one installation of a machine.
-const npmTimeout = 5 * time.Minute
-
-// nodeDir installs the pinned packages and returns a directory with them and
-// the scripts. The installation is kept in the user's cache, by the hash of the
-// lock file: it happens once per machine and lock.
-var nodeDir = sync.OnceValues(func() (string, error) {
-	lock, err := nodeFiles.ReadFile("node/package-lock.json")
-	if err != nil {
-		return "", err
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(lock)
-	installed := filepath.Join(cache, "caddy-mcp-oauth", "e2e-node-"+hex.EncodeToString(sum[:8]))
-	if _, err := os.Stat(filepath.Join(installed, "node_modules")); err != nil {
-		if err := npmInstall(installed); err != nil {
-			return "", err
-		}
-	}
-	// The scripts are the source tree's, the packages the cache's.
-	dir := filepath.Join(buildDir, "node")
-	if err := writeNodeFiles(dir); err != nil {
-		return "", err
-	}
-	return dir, os.Symlink(filepath.Join(installed, "node_modules"), filepath.Join(dir, "node_modules"))
-})
-
-// npmInstall fills a directory beside target and renames it, so that a broken
-// installation is never taken for a complete one.
-func npmInstall(target string) error {
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
-		return err
-	}
-	temp, err := os.MkdirTemp(filepath.Dir(target), "installing-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(temp) }()
-	if err := writeNodeFiles(temp); err != nil {
-		return err
-	}
-	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	cmd.Dir = temp
-	cmd.WaitDelay = time.Second
-	timer := time.AfterFunc(npmTimeout, func() { _ = cmd.Process.Kill() })
-	defer timer.Stop()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("npm ci: %w\n%s", err, out)
-	}
-	if err := os.Rename(temp, target); err != nil && !errors.Is(err, fs.ErrExist) {
-		// Another test run may have been faster.
-		if _, statErr := os.Stat(filepath.Join(target, "node_modules")); statErr != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func writeNodeFiles(dir string) error {
-	files, err := fs.Sub(nodeFiles, "node")
-	if err != nil {
-		return err
-	}
-	return os.CopyFS(dir, files)
-}
 
 // nodeClient is a script that plays the story of node/story.mjs.
 type nodeClient struct {
@@ -123,11 +43,7 @@ type nodeEvent struct {
 // startNode runs a script until the test ends.
 func startNode(t *testing.T, script string, args ...string) *nodeClient {
 	t.Helper()
-	_, nodeErr := exec.LookPath("node")
-	_, npmErr := exec.LookPath("npm")
-	testreq.Need(t, "Node.js and npm", nodeErr == nil && npmErr == nil, "install Node.js 20 or newer")
-	dir, err := nodeDir()
-	testreq.Need(t, "the npm packages of internal/e2e/node", err == nil, fmt.Sprint(err))
+	dir := testnode.Dir(t, os.DirFS("node"), "e2e-node")
 	cmd := exec.CommandContext(t.Context(), "node", append([]string{filepath.Join(dir, script)}, args...)...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
