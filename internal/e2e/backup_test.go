@@ -12,16 +12,13 @@ import (
 	"testing"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testmcp"
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testproc"
 )
 
 // mcpOAuth runs a command of the built binary.
 func mcpOAuth(t *testing.T, args ...string) (status int, out string) {
 	t.Helper()
-	binary, err := caddyBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), binary, append([]string{"mcp-oauth"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), testproc.Caddy.Path(t), append([]string{"mcp-oauth"}, args...)...)
 	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
 	raw, err := cmd.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {

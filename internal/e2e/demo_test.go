@@ -17,13 +17,16 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testmcp"
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testproc"
 )
+
+var demo = testproc.Program{Package: "github.com/caddy-mcp/caddy-mcp-oauth/cmd/demo"}
 
 // runningDemo is cmd/demo as a user starts it.
 type runningDemo struct {
 	url, password string
 	temp          string
-	out           *logBuffer
+	out           *testproc.Log
 	cmd           *exec.Cmd
 	exited        chan error
 }
@@ -31,18 +34,8 @@ type runningDemo struct {
 // startDemo builds the demo, runs it and reads what it says.
 func startDemo(t *testing.T) *runningDemo {
 	t.Helper()
-	caddy, err := caddyBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	binary := filepath.Join(t.TempDir(), "demo")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/demo")
-	build.Dir = repoRoot
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build cmd/demo: %v\n%s", err, out)
-	}
-	d := &runningDemo{temp: t.TempDir(), out: &logBuffer{}, exited: make(chan error, 1)}
-	d.cmd = exec.Command(binary, "-port", fmt.Sprint(freePort(t)), "-caddy", caddy, "-state", "")
+	d := &runningDemo{temp: t.TempDir(), out: &testproc.Log{}, exited: make(chan error, 1)}
+	d.cmd = exec.Command(demo.Path(t), "-port", fmt.Sprint(testproc.FreePort(t)), "-caddy", testproc.Caddy.Path(t), "-state", "")
 	d.cmd.Env = append(os.Environ(), "TMPDIR="+d.temp)
 	d.cmd.Stdout, d.cmd.Stderr = d.out, d.out
 	if err := d.cmd.Start(); err != nil {

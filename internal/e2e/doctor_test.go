@@ -10,19 +10,17 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testproc"
 )
 
 // doctor runs the command of the built binary and returns its exit status.
 func doctor(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	binary, err := caddyBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), binary, append([]string{"mcp-oauth", "doctor"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), testproc.Caddy.Path(t), append([]string{"mcp-oauth", "doctor"}, args...)...)
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	err = cmd.Run()
+	err := cmd.Run()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
 	}

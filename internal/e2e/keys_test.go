@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testmcp"
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testproc"
 )
 
 // newKey writes a key as `openssl rand -base64 32` does, and returns the placeholder
@@ -35,18 +36,13 @@ func newKey(t *testing.T) (placeholder, key string) {
 // refusesToStart runs Caddy, which has to give up, and returns what it says.
 func (g *gateway) refusesToStart(t *testing.T) string {
 	t.Helper()
-	binary, err := caddyBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
+	caddy := testproc.Caddy.Path(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, "run", "--adapter", "caddyfile", "--config", g.caddyfile())
-	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+g.dir, "XDG_CONFIG_HOME="+g.dir)
-	out, err := cmd.CombinedOutput()
+	out, err := testproc.Command(ctx, caddy, g.dir).CombinedOutput()
 	exit := (*exec.ExitError)(nil)
 	if ctx.Err() != nil || !errors.As(err, &exit) || exit.ExitCode() <= 0 {
-		t.Fatalf("caddy was to give up: %v, %v\n%s", err, ctx.Err(), lastLines(string(out), 20))
+		t.Fatalf("caddy was to give up: %v, %v\n%s", err, ctx.Err(), testproc.LastLines(string(out), 20))
 	}
 	return string(out)
 }
@@ -112,7 +108,7 @@ func TestWrongEncryptionKeyAtStart(t *testing.T) {
 			"encryption_key has to name it, as the first key or behind a new one", "To start empty, move the state away",
 		} {
 			if !strings.Contains(out, want) {
-				t.Errorf("%q is not among:\n%s", want, lastLines(out, 5))
+				t.Errorf("%q is not among:\n%s", want, testproc.LastLines(out, 5))
 			}
 		}
 		for _, secret := range []string{rightKey, wrongKey} {
@@ -146,7 +142,7 @@ func TestLostKeyFile(t *testing.T) {
 	}
 	for range 2 {
 		if out := k.refusesToStart(t); !strings.Contains(out, file) || !strings.Contains(out, "must be restored with it") {
-			t.Errorf("the message does not name %s:\n%s", file, lastLines(out, 5))
+			t.Errorf("the message does not name %s:\n%s", file, testproc.LastLines(out, 5))
 		}
 		if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("the refused start left a key file behind (%v): a restore may keep it", err)
@@ -184,7 +180,7 @@ func TestKeyRotation(t *testing.T) {
 	k.stop()
 	k.use(old)
 	if out := k.refusesToStart(t); !strings.Contains(out, "encryption_key has to name it") {
-		t.Errorf("with the old key: %s", lastLines(out, 5))
+		t.Errorf("with the old key: %s", testproc.LastLines(out, 5))
 	}
 }
 

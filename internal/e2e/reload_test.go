@@ -12,19 +12,16 @@ import (
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testmcp"
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testproc"
 )
 
 // reload loads the Caddyfile as written by configure into the running Caddy.
 func (g *gateway) reload() error {
 	g.t.Helper()
-	binary, err := caddyBinary()
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	cmd := exec.CommandContext(g.t.Context(), binary, "reload", "--force",
+	cmd := exec.CommandContext(g.t.Context(), testproc.Caddy.Path(g.t), "reload", "--force",
 		"--adapter", "caddyfile", "--config", g.caddyfile(), "--address", g.admin)
 	out, err := cmd.CombinedOutput()
-	g.t.Logf("reload: %v %s", err, lastLines(string(out), 3))
+	g.t.Logf("reload: %v %s", err, testproc.LastLines(string(out), 3))
 	return err
 }
 
