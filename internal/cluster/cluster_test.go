@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testidp"
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testproc"
 )
 
 // cluster is everything of one test: a store, gateways A, B and C on it, the load
@@ -68,12 +69,13 @@ func startCluster(t *testing.T, s store, o options) *cluster {
 	for _, name := range names {
 		ns, listener := o.network(name)
 		g := &gateway{
-			t: t, name: name, ns: ns, addr: loopback(freePort(t)), link: openLink(t, listener, s.dial),
-			dir: t.TempDir(), env: env, log: &logBuffer{},
+			t: t, name: name, ns: ns, addr: loopback(testproc.FreePort(t)), link: openLink(t, listener, s.dial),
+			dir: t.TempDir(), env: env, log: new(testproc.Log),
 		}
+		g.process = testproc.Process{Name: name, Log: g.log}
 		c.visit(g)
 		g.configure(c.caddyfile(g, o))
-		t.Cleanup(g.finish)
+		t.Cleanup(func() { g.process.Finish(t) })
 		c.gateways[name], all = g, append(all, g)
 	}
 	serveBalancer(t, front, all)
@@ -91,7 +93,7 @@ func newKey() string {
 // empty store at the same time, all succeed.
 func (c *cluster) start(all []*gateway) {
 	c.t.Helper()
-	mustBuild(c.t)
+	caddy.Path(c.t) // built by now, so that all begin at once
 	for _, g := range all {
 		g.begin()
 	}

@@ -25,7 +25,7 @@ func TestExampleFiles(t *testing.T) {
 			if err != nil || strings.Contains(string(content), "{$") {
 				t.Errorf("uses {$NAME}, whose value GET /config/ shows; use {env.NAME}; %v", err)
 			}
-			cmd := exec.Command(mustBuild(t), "validate", "--adapter", "caddyfile", "--config", file)
+			cmd := exec.Command(caddy.Path(t), "validate", "--adapter", "caddyfile", "--config", file)
 			dir := t.TempDir()
 			cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir,
 				"MCP_OAUTH_KEY="+base64.StdEncoding.EncodeToString(make([]byte, 32)),

@@ -39,7 +39,7 @@ func (m mover) config(name, line string) string {
 // run runs a command of the built binary.
 func (m mover) run(args ...string) (out string, ok bool) {
 	m.t.Helper()
-	cmd := exec.CommandContext(m.t.Context(), mustBuild(m.t), append([]string{"mcp-oauth"}, args...)...)
+	cmd := exec.CommandContext(m.t.Context(), caddy.Path(m.t), append([]string{"mcp-oauth"}, args...)...)
 	cmd.Env = append(append(os.Environ(), "XDG_DATA_HOME="+m.t.TempDir(), "XDG_CONFIG_HOME="+m.t.TempDir()), m.g.env...)
 	raw, err := cmd.CombinedOutput()
 	return string(raw), err == nil

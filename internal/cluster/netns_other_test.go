@@ -9,6 +9,8 @@ import (
 	"net"
 	"os/exec"
 	"testing"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testproc"
 )
 
 // namespace is always nil: only Linux has them.
@@ -28,13 +30,5 @@ func (*namespace) dial(ctx context.Context, addr string) (net.Conn, error) {
 }
 
 func (*namespace) spawn(cmd *exec.Cmd) (exited <-chan struct{}, err error) {
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait() // how it ended shows in its log
-		close(ended)
-	}()
-	return ended, nil
+	return testproc.Here(cmd)
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testproc"
 )
 
 // promised is when a revocation has to show on every gateway.
@@ -23,7 +25,7 @@ const promised = 2 * time.Second
 func within(t *testing.T, what, name string, took time.Duration) {
 	t.Helper()
 	limit := promised
-	if raceEnabled {
+	if testproc.RaceEnabled {
 		limit *= 2
 	}
 	if took > limit {
