@@ -35,20 +35,65 @@ type result struct {
 	latencies []time.Duration
 }
 
-// run sends calls over conns connections, each waiting for its answer before it
-// sends the next, for a time. Every answer is checked.
-func (c call) run(conns int, d time.Duration) (result, error) {
-	var (
-		wg     sync.WaitGroup
-		mu     sync.Mutex
-		all    result
-		errs   []error
-		serial atomic.Int64
-		began  = time.Now()
-	)
+// load is a call over connections that stay open.
+type load struct {
+	call   call
+	conns  []*loadConn
+	serial atomic.Int64
+}
+
+// loadConn is one connection. It speaks HTTP by hand: a client that costs little
+// leaves the machine to what is measured.
+type loadConn struct {
+	net.Conn
+	in  *bufio.Reader
+	out bytes.Buffer
+}
+
+// open dials conns connections.
+func (c call) open(conns int) (*load, error) {
+	l := &load{call: c}
 	for range conns {
+		conn, err := net.Dial("tcp", c.addr)
+		if err != nil {
+			return nil, errors.Join(err, l.close())
+		}
+		l.conns = append(l.conns, &loadConn{Conn: conn, in: bufio.NewReader(conn)})
+	}
+	return l, nil
+}
+
+func (l *load) close() error {
+	var errs []error
+	for _, conn := range l.conns {
+		errs = append(errs, conn.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// run sends calls over connections of its own.
+func (c call) run(conns int, d time.Duration) (result, error) {
+	l, err := c.open(conns)
+	if err != nil {
+		return result{}, err
+	}
+	res, err := l.run(d)
+	return res, errors.Join(err, l.close())
+}
+
+// run sends calls over every connection, each waiting for its answer before it
+// sends the next, for a time. Every answer is checked.
+func (l *load) run(d time.Duration) (result, error) {
+	var (
+		wg    sync.WaitGroup
+		mu    sync.Mutex
+		all   result
+		errs  []error
+		began = time.Now()
+	)
+	for _, conn := range l.conns {
 		wg.Go(func() {
-			latencies, err := c.loop(&serial, began.Add(d))
+			latencies, err := l.loop(conn, began.Add(d))
 			mu.Lock()
 			defer mu.Unlock()
 			all.latencies = append(all.latencies, latencies...)
@@ -60,26 +105,17 @@ func (c call) run(conns int, d time.Duration) (result, error) {
 	return all, errors.Join(errs...)
 }
 
-// loop is one connection. It speaks HTTP by hand: a client that costs little
-// leaves the machine to what is measured.
-func (c call) loop(serial *atomic.Int64, end time.Time) ([]time.Duration, error) {
-	conn, err := net.Dial("tcp", c.addr)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	in := bufio.NewReader(conn)
-	var out bytes.Buffer
+func (l *load) loop(conn *loadConn, end time.Time) ([]time.Duration, error) {
 	var latencies []time.Duration
 	for time.Now().Before(end) {
-		n := serial.Add(1)
-		token := int(n) % max(len(c.tokens), 1)
-		c.write(&out, n, token)
+		n := l.serial.Add(1)
+		token := int(n) % max(len(l.call.tokens), 1)
+		l.call.write(&conn.out, n, token)
 		began := time.Now()
-		if _, err := conn.Write(out.Bytes()); err != nil {
+		if _, err := conn.Write(conn.out.Bytes()); err != nil {
 			return latencies, err
 		}
-		if err := c.check(in, n, token); err != nil {
+		if err := l.call.check(conn.in, n, token); err != nil {
 			return latencies, err
 		}
 		latencies = append(latencies, time.Since(began))

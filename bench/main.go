@@ -7,6 +7,7 @@
 //	go run ./bench                     the short run, about five minutes
 //	go run ./bench -run calls,tokens   some scenarios only
 //	go run ./bench -long               more and longer rounds, a million grants
+//	go run ./bench -run soak           everything at once for 20 minutes, -soak 3m for three
 //
 // It uses loopback only and stops by itself. Figures are ratios: compare them, not
 // the times, between machines. See docs/performance.md for what they mean.
@@ -28,6 +29,8 @@ type options struct {
 	round  time.Duration
 	grants []int
 	long   bool
+	// soak is how long the soak lasts.
+	soak time.Duration
 	// profile is a directory for processor profiles, empty for none.
 	profile string
 }
@@ -53,20 +56,24 @@ var scenarios = []scenario{
 	{"slow-readers", slowReaders},
 }
 
+// byName are scenarios that run only if asked for by name.
+var byName = []scenario{{"soak", soakUntil}}
+
 func main() {
 	if addr := os.Getenv(envBackend); addr != "" {
 		fail(serveBackend(addr))
 	}
-	only := flag.String("run", "", "scenarios to run, separated by commas (default all): "+names())
+	only := flag.String("run", "", "scenarios to run, separated by commas (default all but soak): "+names())
 	long := flag.Bool("long", false, "more and longer rounds, up to a million grants")
 	binary := flag.String("caddy", "", "the Caddy to measure (default: build one)")
 	profile := flag.String("profile", "", "write processor profiles of both sides into this directory, in rounds that are not measured")
+	soak := flag.Duration("soak", 20*time.Minute, "how long the scenario soak lasts, at least a minute")
 	flag.Parse()
-	o := options{rounds: 40, round: 500 * time.Millisecond, grants: []int{1000, 100_000}, long: *long}
+	o := options{rounds: 30, round: time.Second, grants: []int{1000, 100_000}, long: *long}
 	if *long {
-		o = options{rounds: 200, round: 500 * time.Millisecond, grants: []int{1000, 100_000, 1_000_000}, long: true}
+		o = options{rounds: 150, round: time.Second, grants: []int{1000, 100_000, 1_000_000}, long: true}
 	}
-	o.profile = *profile
+	o.profile, o.soak = *profile, max(time.Minute, *soak)
 	fail(run(*only, *binary, o))
 }
 
@@ -95,18 +102,19 @@ func choose(only string) ([]scenario, error) {
 	}
 	var chosen []scenario
 	for name := range strings.SplitSeq(only, ",") {
-		i := slices.IndexFunc(scenarios, func(s scenario) bool { return s.name == name })
+		all := slices.Concat(scenarios, byName)
+		i := slices.IndexFunc(all, func(s scenario) bool { return s.name == name })
 		if i < 0 {
 			return nil, fmt.Errorf("no scenario %q; there are %s", name, names())
 		}
-		chosen = append(chosen, scenarios[i])
+		chosen = append(chosen, all[i])
 	}
 	return chosen, nil
 }
 
 func names() string {
 	var all []string
-	for _, s := range scenarios {
+	for _, s := range slices.Concat(scenarios, byName) {
 		all = append(all, s.name)
 	}
 	return strings.Join(all, ", ")

@@ -50,49 +50,20 @@ func (c contender) measure(conns int, d time.Duration) (perRequest float64, p99 
 	return float64(after-before) / float64(res.requests), percentile(res.latencies, 0.99), nil
 }
 
-// warmUp is how long each side runs before it is measured: caches fill, and the heap
-// finds its size.
-const warmUp = 2 * time.Second
-
-// compare runs a against b in turns, ABBA, after a warm-up of both.
-func compare(a, b contender, conns int, o options) (cpu, p99 ratio, baseline time.Duration, err error) {
-	for _, c := range []contender{a, b} {
-		if _, _, err := c.measure(conns, warmUp); err != nil {
-			return ratio{}, ratio{}, 0, err
-		}
-	}
-	var cpus, tails [2][]float64
-	for round := range o.rounds {
-		order := []int{0, 1}
-		if round%2 == 1 {
-			order = []int{1, 0}
-		}
-		for _, side := range order {
-			per, tail, err := []contender{a, b}[side].measure(conns, o.round)
-			if err != nil {
-				return ratio{}, ratio{}, 0, err
-			}
-			cpus[side], tails[side] = append(cpus[side], per), append(tails[side], float64(tail))
-		}
-	}
-	mean, _ := meanAndDeviation(cpus[1])
-	return pairedRatio(cpus[0], cpus[1]), pairedRatio(tails[0], tails[1]), time.Duration(mean), nil
-}
-
 // calls compares authenticated tools/call requests with plain reverse_proxy.
 func calls(r *rig, o options, report *report) error {
 	if err := r.start(1000); err != nil {
 		return err
 	}
 	for _, conns := range []int{1, 8, 64} {
-		cpu, p99, base, err := compare(r.viaGateway(1), r.viaPlain(), conns, o)
+		c, err := compare(r.viaGateway(1), r.viaPlain(), conns, o)
 		if err != nil {
 			return err
 		}
 		if err := profileBoth(o, fmt.Sprint("calls-", conns), conns, r.viaGateway(1), r.viaPlain()); err != nil {
 			return err
 		}
-		report.add(fmt.Sprintf("calls, %d connections", conns), cpu, "≤ 1.03", fmt.Sprintf("p99 %s, plain %s a call", p99, base.Round(100*time.Nanosecond)))
+		report.add(fmt.Sprintf("calls, %d connections", conns), c.cpu, "≤ 1.03", fmt.Sprintf("p99 %s, plain %s a call", c.p99, c.baseline.Round(100*time.Nanosecond)))
 	}
 	return nil
 }
@@ -102,11 +73,11 @@ func liveTokens(r *rig, o options, report *report) error {
 	if err := r.start(10_000); err != nil {
 		return err
 	}
-	cpu, p99, _, err := compare(r.viaGateway(10_000), r.viaPlain(), 8, o)
+	c, err := compare(r.viaGateway(10_000), r.viaPlain(), 8, o)
 	if err != nil {
 		return err
 	}
-	report.add("calls, 10,000 live tokens", cpu, "≤ 1.05", "p99 "+p99.String())
+	report.add("calls, 10,000 live tokens", c.cpu, "≤ 1.05", "p99 "+c.p99.String())
 	return nil
 }
 
@@ -117,11 +88,11 @@ func storedGrants(r *rig, o options, report *report) error {
 		if err := r.start(n); err != nil {
 			return err
 		}
-		cpu, p99, _, err := compare(r.viaGateway(1000), r.viaPlain(), 8, o)
+		c, err := compare(r.viaGateway(1000), r.viaPlain(), 8, o)
 		if err != nil {
 			return err
 		}
-		report.add(fmt.Sprintf("calls, %d stored grants", n), cpu, "within 3 % of each other", "p99 "+p99.String())
+		report.add(fmt.Sprintf("calls, %d stored grants", n), c.cpu, "within 3 % of each other", "p99 "+c.p99.String())
 	}
 	return nil
 }

@@ -16,12 +16,12 @@ func eventStreams(r *rig, o options, report *report) error {
 		gateway, plain := r.viaGateway(1), r.viaPlain()
 		gateway.call.query = fmt.Sprint("?events=", events)
 		plain.call.query = gateway.call.query
-		cpu, tail, base, err := compare(gateway, plain, 8, o)
+		c, err := compare(gateway, plain, 8, o)
 		if err != nil {
 			return err
 		}
-		report.add(fmt.Sprintf("event stream, %d events", events), cpu, "≤ 1.03",
-			fmt.Sprintf("p99 %s, plain %s an event", tail, (base/time.Duration(events)).Round(100*time.Nanosecond)))
+		report.add(fmt.Sprintf("event stream, %d events", events), c.cpu, "≤ 1.03",
+			fmt.Sprintf("p99 %s, plain %s an event", c.p99, (c.baseline/time.Duration(events)).Round(100*time.Nanosecond)))
 	}
 	return nil
 }

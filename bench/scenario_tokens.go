@@ -26,11 +26,11 @@ func refusals(r *rig, o options, report *report) error {
 		if s.token != "" {
 			c.call.tokens = []string{s.token}
 		}
-		cpu, _, _, err := compare(c, r.viaPlain(), 8, o)
+		cost, err := compare(c, r.viaPlain(), 8, o)
 		if err != nil {
 			return err
 		}
-		report.add("refused: "+s.name+" token", cpu, "≤ 0.5", "beside a proxied call")
+		report.add("refused: "+s.name+" token", cost.cpu, "≤ 0.5", "beside a proxied call")
 	}
 	return nil
 }
