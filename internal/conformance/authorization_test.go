@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/chromium"
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testproc"
 )
 
 // The suite's own client signs in at the gateway, in a real browser, for every
@@ -26,7 +27,7 @@ func TestAuthorizationSuite(t *testing.T) {
 	g := startGateway(t)
 	for _, revision := range []string{"2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"} {
 		t.Run(revision, func(t *testing.T) {
-			port := freePort(t)
+			port := testproc.FreePort(t)
 			redirect := fmt.Sprintf("http://127.0.0.1:%d/callback", port)
 			run := startAuthorization(t, dir, "--url", g.issuer, "--client-id", g.register(redirect),
 				"--resource", g.resource(stateless), "--port", fmt.Sprint(port), "--spec-version", revision)
@@ -65,7 +66,7 @@ type authorization struct {
 	t     *testing.T
 	out   string
 	lines chan string
-	log   logBuffer
+	log   testproc.Log
 	ended chan error
 }
 

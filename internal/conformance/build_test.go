@@ -3,61 +3,22 @@
 package conformance
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"sync"
 	"testing"
+
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testnode"
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testproc"
 )
 
-// repoRoot is the module's directory, seen from this package's.
-const repoRoot = "../.."
+// everythingServer is the MCP server the Go SDK runs the suite against. It is built at
+// the version of go.mod.
+var everythingServer = testproc.Program{Package: "github.com/modelcontextprotocol/go-sdk/conformance/everything-server"}
 
-// envBinary names a Caddy to test instead of building one, as in package e2e.
-const envBinary = "MCP_OAUTH_TEST_CADDY"
+func TestMain(m *testing.M) { os.Exit(testproc.Main(m)) }
 
-// everythingServer is the MCP server the Go SDK runs the suite against. It is
-// built at the version of go.mod.
-const everythingServer = "github.com/modelcontextprotocol/go-sdk/conformance/everything-server"
-
-// buildDir holds what the test run builds; TestMain removes it.
-var buildDir string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "mcp-oauth-conformance-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "conformance:", err)
-		os.Exit(1)
-	}
-	buildDir = dir
-	code := m.Run()
-	_ = os.RemoveAll(dir) // a leftover in the temporary directory is no failure
-	os.Exit(code)
-}
-
-// caddyBinary builds cmd/caddy once, with the race detector if the tests have it.
-var caddyBinary = sync.OnceValues(func() (string, error) {
-	if path := os.Getenv(envBinary); path != "" {
-		return filepath.Abs(path)
-	}
-	if raceEnabled {
-		return goBuild("caddy", "-race", "./cmd/caddy")
-	}
-	return goBuild("caddy", "./cmd/caddy")
-})
-
-// serverBinary builds the MCP server once.
-var serverBinary = sync.OnceValues(func() (string, error) {
-	return goBuild("everything-server", everythingServer)
-})
-
-func goBuild(name string, args ...string) (string, error) {
-	path := filepath.Join(buildDir, name)
-	cmd := exec.Command("go", append([]string{"build", "-o", path}, args...)...)
-	cmd.Dir = repoRoot
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
-	}
-	return path, nil
+// needSuite returns a directory with the pinned suite installed and what lets it run,
+// or skips or fails the test.
+func needSuite(t *testing.T) string {
+	t.Helper()
+	return testnode.Dir(t, os.DirFS("node"), "conformance")
 }

@@ -3,6 +3,7 @@
 package conformance
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testidp"
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testproc"
 )
 
 // Backends by what they do with sessions. Revisions up to 2025-11-25 have them,
@@ -31,18 +33,13 @@ type gateway struct {
 	// that some scenarios change, and runs at the same time must not share it.
 	backends, bare map[string]string
 	github         *testidp.Server
-	log            *logBuffer
 }
 
 // startGateway runs everything until the test ends. The fake GitHub approves its
 // only user at once.
 func startGateway(t *testing.T) *gateway {
 	t.Helper()
-	binary, err := caddyBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	port, dir := freePort(t), t.TempDir()
+	port, dir := testproc.FreePort(t), t.TempDir()
 	g := &gateway{
 		t: t, issuer: fmt.Sprintf("http://localhost:%d", port), github: testidp.Start(t),
 		backends: startServers(t), bare: startServers(t),
@@ -50,13 +47,12 @@ func startGateway(t *testing.T) *gateway {
 	g.github.AddUser(testidp.Octocat())
 	g.github.SignIn(testidp.Octocat().ID)
 	g.github.SetRedirectURIs(g.issuer + "/callback/github")
-	caddyfile := filepath.Join(dir, "Caddyfile")
-	if err := os.WriteFile(caddyfile, []byte(g.caddyfile(port, filepath.Join(dir, "state.db"))), 0o600); err != nil {
+	if err := os.WriteFile(testproc.Caddyfile(dir), []byte(g.caddyfile(port, filepath.Join(dir, "state.db"))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(binary, "run", "--adapter", "caddyfile", "--config", caddyfile)
-	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
-	g.log = startProcess(t, cmd, g.resource(stateful), http.StatusUnauthorized).log
+	// Not the context of the test, which kills it before it is stopped.
+	cmd := testproc.Command(context.Background(), testproc.Caddy.Path(t), dir)
+	start(t, "caddy", cmd, g.resource(stateful), http.StatusUnauthorized)
 	return g
 }
 
@@ -98,17 +94,26 @@ func startServers(t *testing.T) map[string]string {
 // startServer runs an MCP server until the test ends and returns its address.
 func startServer(t *testing.T, kind string) string {
 	t.Helper()
-	binary, err := serverBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := fmt.Sprintf("127.0.0.1:%d", freePort(t))
-	cmd := exec.Command(binary, "-http", addr, "-stateless="+fmt.Sprint(kind == stateless))
+	addr := fmt.Sprintf("127.0.0.1:%d", testproc.FreePort(t))
+	cmd := exec.Command(everythingServer.Path(t), "-http", addr, "-stateless="+fmt.Sprint(kind == stateless))
 	// Without a session there is no stream to GET, and no session to name.
 	status := http.StatusBadRequest
 	if kind == stateless {
 		status = http.StatusMethodNotAllowed
 	}
-	startProcess(t, cmd, "http://"+addr, status)
+	start(t, "the "+kind+" server", cmd, "http://"+addr, status)
 	return addr
+}
+
+// start runs a server until the test ends, once url answers with status.
+func start(t *testing.T, name string, cmd *exec.Cmd, url string, status int) {
+	t.Helper()
+	p := testproc.Process{Name: name, Log: new(testproc.Log)}
+	t.Cleanup(func() { p.Finish(t) })
+	p.Start(t, cmd, testproc.Here)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Await(t, &http.Transport{DisableKeepAlives: true}, r, status)
 }
