@@ -42,7 +42,6 @@ func (g *gateway) caddyfile() string { return testproc.Caddyfile(g.dir) }
 // begin runs Caddy and does not wait for it.
 func (g *gateway) begin() {
 	g.t.Helper()
-	// Not the context of the test, which kills it before it is stopped.
 	cmd := testproc.Command(context.Background(), caddy.Path(g.t), g.dir)
 	cmd.Env = append(cmd.Env, g.env...)
 	g.process.Start(g.t, cmd, g.ns.spawn)

@@ -50,7 +50,6 @@ func startGateway(t *testing.T) *gateway {
 	if err := os.WriteFile(testproc.Caddyfile(dir), []byte(g.caddyfile(port, filepath.Join(dir, "state.db"))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// Not the context of the test, which kills it before it is stopped.
 	cmd := testproc.Command(context.Background(), testproc.Caddy.Path(t), dir)
 	start(t, "caddy", cmd, g.resource(stateful), http.StatusUnauthorized)
 	return g

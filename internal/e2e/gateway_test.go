@@ -68,7 +68,6 @@ func (g *gateway) caddyfile() string { return testproc.Caddyfile(g.dir) }
 // start runs Caddy and waits until the resource is guarded.
 func (g *gateway) start() {
 	g.t.Helper()
-	// Not the context of the test, which kills it before it is stopped.
 	g.process.Start(g.t, testproc.Command(context.Background(), testproc.Caddy.Path(g.t), g.dir), testproc.Here)
 	r, err := http.NewRequestWithContext(g.t.Context(), http.MethodGet, g.url, http.NoBody)
 	if err != nil {

@@ -86,7 +86,9 @@ func (p *Program) build() (string, error) {
 	return path, nil
 }
 
-// Command runs a Caddy with the Caddyfile in dir, where it keeps its data as well.
+// Command runs a Caddy with the Caddyfile in dir, where it keeps its data as well. The
+// end of ctx kills it. A test's own context ends before what runs is stopped, so it is
+// not for a Process.
 func Command(ctx context.Context, caddy, dir string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, caddy, "run", "--adapter", "caddyfile", "--config", Caddyfile(dir))
 	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
