@@ -42,8 +42,7 @@ func (a *assertion) youngerThan(limit time.Duration, now time.Time) bool {
 
 // identify prepares the identity headers and the assertion of the view. An error
 // means that nothing could be signed and the request must not go on.
-func (g *Guard) identify(ctx context.Context, v *view, a *Admitted) error {
-	now := g.st.now()
+func (g *Guard) identify(ctx context.Context, v *view, now time.Time, a *Admitted) error {
 	signed := v.assertion.Load()
 	if !signed.youngerThan(assertionReuse, now) {
 		var err error

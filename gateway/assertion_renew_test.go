@@ -38,7 +38,7 @@ func newRenewBed(t *testing.T) *renewBed {
 func (b *renewBed) identify() (string, error) {
 	b.t.Helper()
 	var a Admitted
-	err := b.guard.identify(b.t.Context(), b.view, &a)
+	err := b.guard.identify(b.t.Context(), b.view, b.guard.st.now(), &a)
 	return a.WithIdentity(nil).Get(headerAssertion), err
 }
 

@@ -208,7 +208,7 @@ func TestARequestThatIsOvertakenByDoubt(t *testing.T) {
 			r := b.bearerRequest(t.Context(), "g1", person("1"))
 			w := httptest.NewRecorder()
 			var err error
-			if a.tok, err = g.authenticate(w, r); err != nil || a.tok == nil {
+			if a.tok, err = g.authenticate(w, r, g.st.now()); err != nil || a.tok == nil {
 				t.Fatal(a.tok, err)
 			}
 			a.view, a.judged = a.tok.viewFor(g.cfg.Policy, g.log), st.judge.Load()

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
 )
@@ -69,8 +70,8 @@ func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, matched string, ne
 		g.refuse(w, r, http.StatusBadRequest, "path", "the request path is not acceptable")
 		return nil
 	}
-	doubts := g.st.doubts.Load()
-	tok, err := g.authenticate(w, r)
+	doubts, now := g.st.doubts.Load(), g.st.now()
+	tok, err := g.authenticate(w, r, now)
 	if tok == nil {
 		return err
 	}
@@ -94,26 +95,32 @@ func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, matched string, ne
 			return g.notVerified(w, r, err)
 		}
 	}
-	return g.forward(w, r, admission{matched, origin, authorization, tok, v, judged, doubts}, next)
+	return g.forward(w, r, admission{now, matched, origin, authorization, tok, v, judged, doubts}, next)
 }
 
 // authenticate returns the token of the request. Where it returns nil, the
 // request was answered, or the error says that it could not be decided.
-func (g *Guard) authenticate(w http.ResponseWriter, r *http.Request) (*liveToken, error) {
-	raw, ok, bad := oauth.ParseBearer(r.Header)
+func (g *Guard) authenticate(w http.ResponseWriter, r *http.Request, now time.Time) (*liveToken, error) {
+	raw, ok, bad := oauth.CutBearer(r.Header)
 	switch {
 	case bad != nil:
-		g.refuse(w, r, bad.HTTPStatus(), "authorization_header", bad.Description)
-		return nil, nil
 	case !ok:
 		g.challenge(w, r, "", "")
 		return nil, nil
+	default:
+		tok, err := g.st.admit(r.Context(), raw, g.issuer, g.resource, now)
+		if err == nil {
+			return tok, nil
+		}
+		if !errors.Is(err, errTokenForged) {
+			return nil, g.notVerified(w, r, err)
+		}
+		if bad = oauth.CheckBearer(raw); bad == nil {
+			return nil, g.notVerified(w, r, err)
+		}
 	}
-	tok, err := g.st.admit(r.Context(), raw, g.issuer, g.resource)
-	if err != nil {
-		return nil, g.notVerified(w, r, err)
-	}
-	return tok, nil
+	g.refuse(w, r, bad.HTTPStatus(), "authorization_header", bad.Description)
+	return nil, nil
 }
 
 // notVerified answers a refused token, and returns what could not be decided.
@@ -134,6 +141,7 @@ func (g *Guard) notVerified(w http.ResponseWriter, r *http.Request, err error) e
 
 // admission is what let a request through.
 type admission struct {
+	now             time.Time
 	matched, origin string
 	// authorization is what the backend gets in the header of that name.
 	authorization string
@@ -226,7 +234,7 @@ func (g *Guard) prepare(r *http.Request, gw *guardedWriter, a admission) error {
 		gw.watchEndpoint(r)
 	}
 	if g.cfg.IdentityHeaders {
-		if err := g.identify(r.Context(), a.view, &gw.admitted); err != nil {
+		if err := g.identify(r.Context(), a.view, a.now, &gw.admitted); err != nil {
 			return err
 		}
 		if !g.cfg.DeferIdentity {

@@ -66,7 +66,7 @@ func (s *Server) introspectAccess(ctx context.Context, raw string, a token.Acces
 	if g == nil {
 		return oauth.Introspection{}, nil
 	}
-	tok, err := s.st.admit(ctx, raw, s.cfg.Issuer, g.resource)
+	tok, err := s.st.admit(ctx, raw, s.cfg.Issuer, g.resource, s.st.now())
 	switch refused := (refusedToken{}); {
 	case errors.As(err, &refused):
 		return oauth.Introspection{}, nil

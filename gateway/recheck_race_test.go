@@ -165,7 +165,7 @@ func TestNewFactsBetweenVerdictAndEntry(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, member(1))
 	raw := l.grant("g1", member(1))
-	tok, err := l.st.admit(t.Context(), raw, testIssuer, testIssuer+"/mcp")
+	tok, err := l.st.admit(t.Context(), raw, testIssuer, testIssuer+"/mcp", l.st.now())
 	if err != nil {
 		t.Fatal(err)
 	}

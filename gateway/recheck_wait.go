@@ -14,8 +14,7 @@ var errUpstreamOutage = errors.New("the identity provider has not been able to c
 
 // admit is verify for a request that is to be let through: the account behind the
 // token was checked lately enough, or could not be, and the last decision holds.
-func (st *State) admit(ctx context.Context, raw, issuer, resource string) (*liveToken, error) {
-	now := st.now()
+func (st *State) admit(ctx context.Context, raw, issuer, resource string, now time.Time) (*liveToken, error) {
 	tok, err := st.verify(ctx, raw, issuer, resource, now)
 	if err != nil || st.vouched(tok.grant.account, now) {
 		return tok, err

@@ -349,7 +349,7 @@ func TestRevokedBetweenCheckAndEntry(t *testing.T) {
 		rec := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodPost, testIssuer+"/mcp", http.NoBody)
 		v := tok.viewFor(b.guard.cfg.Policy, b.guard.log)
-		err = b.guard.forward(rec, r, admission{matched: "/mcp", tok: tok, view: v}, func(http.ResponseWriter, *http.Request, *Admitted) error {
+		err = b.guard.forward(rec, r, admission{now: b.guard.st.now(), matched: "/mcp", tok: tok, view: v}, func(http.ResponseWriter, *http.Request, *Admitted) error {
 			t.Error("admitted")
 			return nil
 		})

@@ -72,7 +72,21 @@ func quotableScope(s string) string {
 // with nothing after it, as clients with an unset variable send. Two headers or
 // something that cannot be a token are invalid_request.
 func ParseBearer(h http.Header) (token string, ok bool, err *Error) {
-	values := h.Values("Authorization")
+	token, ok, err = CutBearer(h)
+	if ok && err == nil {
+		err = CheckBearer(token)
+	}
+	if err != nil {
+		return "", false, err
+	}
+	return token, ok, nil
+}
+
+// CutBearer is ParseBearer without CheckBearer, for who knows good tokens by their
+// hash and need not look at each character of them. What it returns is not longer than
+// a token may be.
+func CutBearer(h http.Header) (token string, ok bool, err *Error) {
+	values := h["Authorization"]
 	switch {
 	case len(values) == 0:
 		return "", false, nil
@@ -85,13 +99,22 @@ func ParseBearer(h http.Header) (token string, ok bool, err *Error) {
 	}
 	// RFC 9110 §11.4 allows more than one space.
 	token = strings.Trim(token, " ")
-	switch {
-	case token == "":
-		return "", false, nil
-	case len(token) > maxTokenBytes || !b64token(token):
-		return "", false, NewError(CodeInvalidRequest, "the access token is malformed")
+	if len(token) > maxTokenBytes {
+		return "", false, errMalformedToken()
 	}
-	return token, true, nil
+	return token, token != "", nil
+}
+
+// CheckBearer refuses what cannot be a token (RFC 6750 §2.1).
+func CheckBearer(token string) *Error {
+	if !b64token(token) {
+		return errMalformedToken()
+	}
+	return nil
+}
+
+func errMalformedToken() *Error {
+	return NewError(CodeInvalidRequest, "the access token is malformed")
 }
 
 // b64token is RFC 6750 §2.1: the base64 alphabets, padding only at the end.
