@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,8 @@ import (
 // call is one request that is sent again and again, and what must come back.
 type call struct {
 	addr string
+	// path is where it goes, /mcp if empty.
+	path string
 	// tokens are used one after the other. None: no Authorization.
 	tokens []string
 	query  string
@@ -37,7 +40,9 @@ type result struct {
 
 // load is a call over connections that stay open.
 type load struct {
-	call   call
+	call call
+	// pace is how long a connection waits between calls, 0 for not at all.
+	pace   time.Duration
 	conns  []*loadConn
 	serial atomic.Int64
 }
@@ -118,7 +123,11 @@ func (l *load) loop(conn *loadConn, end time.Time) ([]time.Duration, error) {
 		if err := l.call.check(conn.in, n, token); err != nil {
 			return latencies, err
 		}
-		latencies = append(latencies, time.Since(began))
+		took := time.Since(began)
+		latencies = append(latencies, took)
+		if l.pace > took {
+			time.Sleep(l.pace - took)
+		}
 	}
 	return latencies, nil
 }
@@ -126,8 +135,8 @@ func (l *load) loop(conn *loadConn, end time.Time) ([]time.Duration, error) {
 func (c call) write(out *bytes.Buffer, n int64, token int) {
 	body := fmt.Sprintf(`{"jsonrpc":"2.0","id":%d,"method":"tools/call","params":{"name":"echo","arguments":{"text":"hello"}}}`, n)
 	out.Reset()
-	fmt.Fprintf(out, "POST /mcp%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"+
-		"Mcp-Protocol-Version: 2025-11-25\r\nUser-Agent: bench\r\nContent-Length: %d\r\n", c.query, c.addr, len(body))
+	fmt.Fprintf(out, "POST %s%s HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\nAccept: application/json, text/event-stream\r\n"+
+		"Mcp-Protocol-Version: 2025-11-25\r\nUser-Agent: bench\r\nContent-Length: %d\r\n", cmp.Or(c.path, "/mcp"), c.query, c.addr, len(body))
 	if len(c.tokens) > 0 {
 		fmt.Fprintf(out, "Authorization: Bearer %s\r\n", c.tokens[token])
 	}

@@ -166,13 +166,17 @@ const commonOptions = `
 	}
 `
 
+// refusedPath is where plain Caddy answers 401.
+const refusedPath = "/refused"
+
 func plainConfig(addr, admin, backend string) string {
 	return fmt.Sprintf(`{`+commonOptions+`}
 
 http://%s {
+	respond %s 401
 	reverse_proxy /mcp* %s
 }
-`, admin, addr, backend)
+`, admin, addr, refusedPath, backend)
 }
 
 // gatewayConfig has everything on that costs something: identity headers with the
