@@ -80,7 +80,8 @@ func (p *Program) build() (string, error) {
 	if p.Race && RaceEnabled {
 		args = append(args, "-race")
 	}
-	if out, err := exec.Command("go", append(args, p.Package)...).CombinedOutput(); err != nil {
+	cmd := exec.Command("go", append(args, p.Package)...) //nolint:gosec,noctx // of the test, as is what it builds
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", p.Package, err, out)
 	}
 	return path, nil
@@ -90,7 +91,7 @@ func (p *Program) build() (string, error) {
 // end of ctx kills it. A test's own context ends before what runs is stopped, so it is
 // not for a Process.
 func Command(ctx context.Context, caddy, dir string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, caddy, "run", "--adapter", "caddyfile", "--config", Caddyfile(dir))
+	cmd := exec.CommandContext(ctx, caddy, "run", "--adapter", "caddyfile", "--config", Caddyfile(dir)) //nolint:gosec // what was built
 	cmd.Env = append(os.Environ(), "XDG_DATA_HOME="+dir, "XDG_CONFIG_HOME="+dir)
 	return cmd
 }
