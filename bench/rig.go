@@ -26,6 +26,8 @@ type rig struct {
 	// gatewayAdmin and plainAdmin are where the admin APIs listen.
 	gatewayAdmin, plainAdmin string
 	state                    *state
+	// filled are state files for startFilled, by their number of grants.
+	filled map[int]*state
 }
 
 // newRig builds Caddy once. Processes are started by start.
@@ -34,7 +36,15 @@ func newRig(binary string) (*rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{dir: dir, caddy: binary}
+	r := &rig{dir: dir, caddy: binary, filled: map[int]*state{}}
+	if r.backendAddr, err = freeAddr("127.0.0.1"); err != nil {
+		return nil, err
+	}
+	for _, addr := range []*string{&r.gatewayAddr, &r.plainAddr, &r.gatewayAdmin, &r.plainAdmin} {
+		if *addr, err = freeAddr("localhost"); err != nil {
+			return nil, err
+		}
+	}
 	if binary == "" {
 		r.caddy = filepath.Join(dir, "caddy")
 		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", r.caddy, "./cmd/caddy")
@@ -67,32 +77,41 @@ func (r *rig) issuer() string { return "http://" + r.gatewayAddr }
 
 // start runs everything over a fresh state file with the given number of grants.
 func (r *rig) start(grants int) error {
+	path := filepath.Join(r.dir, fmt.Sprintf("state-%d-%d.db", grants, time.Now().UnixNano()))
+	filled, err := preload(path, r.issuer(), r.issuer()+"/mcp", grants)
+	if err != nil {
+		return fmt.Errorf("preload: %w", err)
+	}
+	return r.startOver(filled)
+}
+
+// startFilled is start over a state file that other scenarios use as well: a million
+// grants take a while to write.
+func (r *rig) startFilled(grants int) error {
+	filled := r.filled[grants]
+	if filled == nil {
+		if err := r.stop(); err != nil {
+			return err
+		}
+		var err error
+		path := filepath.Join(r.dir, fmt.Sprintf("state-%d.db", grants))
+		if filled, err = preload(path, r.issuer(), r.issuer()+"/mcp", grants); err != nil {
+			return fmt.Errorf("preload: %w", err)
+		}
+		r.filled[grants] = filled
+	}
+	return r.startOver(filled)
+}
+
+func (r *rig) startOver(s *state) error {
 	if err := r.stop(); err != nil {
 		return err
 	}
-	var err error
-	if r.backendAddr, err = freeAddr("127.0.0.1"); err != nil {
-		return err
-	}
-	if r.gatewayAddr, err = freeAddr("localhost"); err != nil {
-		return err
-	}
-	if r.plainAddr, err = freeAddr("localhost"); err != nil {
-		return err
-	}
-	if r.gatewayAdmin, err = freeAddr("localhost"); err != nil {
-		return err
-	}
-	if r.plainAdmin, err = freeAddr("localhost"); err != nil {
-		return err
-	}
-	path := filepath.Join(r.dir, fmt.Sprintf("state-%d-%d.db", grants, time.Now().UnixNano()))
-	if r.state, err = preload(path, r.issuer(), r.issuer()+"/mcp", grants); err != nil {
-		return fmt.Errorf("preload: %w", err)
-	}
+	r.state = s
 	if err := r.startBackend(); err != nil {
 		return err
 	}
+	var err error
 	if r.plain, err = r.startCaddy("plain", r.plainAddr, plainConfig(r.plainAddr, r.plainAdmin, r.backendAddr)); err != nil {
 		return err
 	}

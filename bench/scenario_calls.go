@@ -85,7 +85,7 @@ func liveTokens(r *rig, o options, report *report) error {
 // two cannot run at once, so each is compared with plain reverse_proxy.
 func storedGrants(r *rig, o options, report *report) error {
 	for _, n := range o.grants {
-		if err := r.start(n); err != nil {
+		if err := r.startFilled(n); err != nil {
 			return err
 		}
 		c, err := compare(r.viaGateway(1000), r.viaPlain(), 8, o)

@@ -89,7 +89,7 @@ func startup(r *rig, o options, report *report) error {
 	took := map[int]time.Duration{}
 	most := o.grants[len(o.grants)-1]
 	for _, n := range []int{0, most} {
-		if err := r.start(n); err != nil {
+		if err := r.startFilled(n); err != nil {
 			return err
 		}
 		var times []time.Duration
