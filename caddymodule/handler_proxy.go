@@ -5,6 +5,8 @@ package caddymodule
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2"
@@ -25,54 +27,37 @@ func (h *Handler) loadProxy(ctx caddy.Context) error {
 	if len(h.ProxyRaw) == 0 {
 		return nil
 	}
-	mentioned, err := mentionsIdentity(h.ProxyRaw)
-	if err != nil {
-		return fmt.Errorf("proxy: %w", err)
-	}
+	options := h.ProxyRaw
 	mod, err := ctx.LoadModule(h, "ProxyRaw") // which sets ProxyRaw to nil
 	if err != nil {
 		return fmt.Errorf("proxy: %w", err)
 	}
 	h.proxy = mod.(caddyhttp.MiddlewareHandler)
-	if proxy, ok := mod.(*reverseproxy.Handler); ok {
-		_, ours := proxy.Transport.(*Transport)
-		h.deferIdentity = ours && !mentioned
+	proxy, ok := mod.(*reverseproxy.Handler)
+	if !ok {
+		return nil
+	}
+	if _, ours := proxy.Transport.(*Transport); ours {
+		ops := requestOps(proxy)
+		h.deferIdentity = (ops == nil || !namesUnclear(ops)) && !mentionsIdentity(options)
 	}
 	return nil
 }
 
 // mentionsIdentity reports whether the options of a proxy name an identity header, in
-// an operation, a placeholder or a policy, or have a pattern that may match one.
-func mentionsIdentity(proxy json.RawMessage) (bool, error) {
-	var options struct {
-		Headers headers.Handler `json:"headers"`
-	}
-	if err := json.Unmarshal(proxy, &options); err != nil {
-		return false, err
-	}
-	if ops := options.Headers.Request; ops != nil && hasPattern(ops) {
-		return true, nil
-	}
-	text := strings.ToLower(string(proxy))
-	for _, name := range gateway.IdentityHeaders() {
-		if strings.Contains(text, strings.ToLower(name)) {
-			return true, nil
-		}
-	}
-	return false, nil
+// an operation, a placeholder or a policy. Caddy has written the JSON anew: there are
+// no other spellings but of case.
+func mentionsIdentity(options json.RawMessage) bool {
+	text := strings.ToLower(string(options))
+	return slices.ContainsFunc(gateway.IdentityHeaders(), func(name string) bool {
+		return strings.Contains(text, strings.ToLower(name))
+	})
 }
 
-// hasPattern reports whether an operation is for more headers than it names.
-func hasPattern(ops *headers.HeaderOps) bool {
-	for _, name := range ops.Delete {
-		if strings.Contains(name, "*") {
-			return true
-		}
-	}
-	for name := range ops.Replace {
-		if strings.Contains(name, "*") {
-			return true
-		}
-	}
-	return false
+// namesUnclear reports whether an operation is for headers that it does not name: it
+// has a pattern, or a placeholder in place of the name.
+func namesUnclear(ops *headers.HeaderOps) bool {
+	names := slices.Concat(ops.Delete, slices.Collect(maps.Keys(ops.Set)),
+		slices.Collect(maps.Keys(ops.Add)), slices.Collect(maps.Keys(ops.Replace)))
+	return slices.ContainsFunc(names, func(name string) bool { return strings.ContainsAny(name, "*{") })
 }
