@@ -45,8 +45,17 @@ type Next func(http.ResponseWriter, *http.Request, *Admitted) error
 // this resource that the request's path matched: Path or one of Also.
 //
 // A refusal is written and nil is returned. *Unavailable is returned unwritten;
-// an error of next is returned as it is.
+// an error of next is returned as it is. Handlers that answer in place of either get
+// the request without credentials: they may ask a server for a page that is none of
+// our backends.
 func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, matched string, next Next) error {
+	err := g.serve(w, r, matched, next)
+	delete(r.Header, "Authorization") // the client's or, see ForwardUpstreamToken, the user's
+	stripCookies(r.Header)
+	return err
+}
+
+func (g *Guard) serve(w http.ResponseWriter, r *http.Request, matched string, next Next) error {
 	origin, ok := g.checkOrigin(r)
 	if !ok {
 		g.refuse(w, r, http.StatusForbidden, "origin", "this web origin may not use this MCP server")
