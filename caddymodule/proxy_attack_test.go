@@ -3,8 +3,11 @@
 package caddymodule
 
 import (
+	"io"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -80,5 +83,120 @@ func TestWhoTakesOverIsToldIfTheOperatorSaysSo(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// A client says who it is in every place that a request has.
+func TestNoPlaceOfARequestMakesUpIdentity(t *testing.T) {
+	var trailer atomic.Pointer[http.Header]
+	s, b := newSite(t), newBackend(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		trailer.Store(&r.Trailer)
+	})
+	site := s.url + " {\nmcp_gateway /mcp " + b.addr() + "\n}\n"
+	s.load(s.adapt(strings.Replace(withUpstream("", site), "{", "{\nservers {\nprotocols h1 h2c\n}", 1)))
+	token := s.signIn(s.url + "/mcp")
+	for _, version := range []string{"1.1", "2"} {
+		for name, edit := range map[string]func(*http.Request){
+			"header":     func(r *http.Request) { r.Header.Set("X-Forwarded-User", "github:1") },
+			"folded":     func(r *http.Request) { r.Header["x_forwarded_user"] = []string{"github:1"} },
+			"absent one": func(r *http.Request) { r.Header.Set("X-Forwarded-Email", "github:1@example.com") },
+			"trailer": func(r *http.Request) {
+				r.Trailer = http.Header{"X-Forwarded-User": {"github:1"}, "X_forwarded_groups": {"github:1"}, "X-Mcp-Scope": {"github:1"}}
+			},
+			"Connection": func(r *http.Request) { r.Header["Connection"] = []string{"X-Forwarded-User, x-mcp-jwt-assertion"} },
+			"Expect":     func(r *http.Request) { r.Header.Set("Expect", "100-continue"); r.Header.Set("X-Mcp-Scope", "github:1") },
+			"Upgrade": func(r *http.Request) {
+				r.Header["Connection"], r.Header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+				r.Header.Set("X-Mcp-Client-Id", "github:1")
+			},
+		} {
+			if version == "2" && (name == "Connection" || name == "Upgrade") {
+				continue // there are none
+			}
+			t.Run(version+" "+name, func(t *testing.T) {
+				b.last.Store(nil)
+				trailer.Store(&http.Header{})
+				s.send(version, token, edit)
+				r := b.last.Load()
+				if r == nil {
+					t.Fatal("the backend was not asked; the test proves nothing")
+				}
+				for _, h := range []http.Header{r.Header, *trailer.Load()} {
+					for name, values := range h {
+						if strings.Contains(strings.Join(values, " "), "github:1") {
+							t.Errorf("the backend is told %s: %q", name, values)
+						}
+					}
+				}
+				if got := r.Header.Values("X-Forwarded-User"); len(got) != 1 || got[0] != "local:alice" || r.Header.Get("X-Mcp-Jwt-Assertion") == "" {
+					t.Errorf("the backend is told %q, %v", got, r.Header)
+				}
+			})
+		}
+	}
+}
+
+// send posts a stream to the resource by a version of HTTP.
+func (s *gateSite) send(version, token string, edit func(*http.Request)) {
+	s.t.Helper()
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	defer transport.CloseIdleConnections()
+	transport.Protocols.SetHTTP1(version == "1.1")
+	transport.Protocols.SetUnencryptedHTTP2(version == "2")
+	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url+"/mcp", io.NopCloser(strings.NewReader("{}")))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	edit(r)
+	resp, err := transport.RoundTrip(r)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK {
+		s.t.Errorf("%s, %v", resp.Status, err)
+	}
+}
+
+// The backend answers, or hangs up, before it has read what is sent to it, and other
+// attempts follow: all of it at once. The race detector looks for who still reads a
+// header when it is written.
+func TestEarlyAnswersAndRetriesAtOnce(t *testing.T) {
+	hangsUp := newBackend(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	var wrong atomic.Pointer[http.Header]
+	early := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("X-Forwarded-User") != "local:alice" || r.Header.Get("X-Mcp-Jwt-Assertion") == "" {
+			wrong.Store(&r.Header)
+		}
+		w.Header().Set("Link", "</style.css>")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	})
+	s := newSite(t)
+	s.load(s.config("", "mcp_gateway /mcp "+hangsUp.addr()+" "+early.addr()+
+		" {\nlb_policy round_robin\nlb_retries 5\nlb_retry_match method POST GET\n}\nhandle_errors {\nrespond {err.status_code}\n}"))
+	token := s.signIn(s.url + "/mcp")
+	var all sync.WaitGroup
+	for n := range 60 {
+		all.Go(func() {
+			method, size := http.MethodGet, 0
+			if n%2 == 0 {
+				method, size = http.MethodPost, 1<<uint(n%4*7)
+			}
+			_, _ = s.try(method, "/mcp", token, func(r *http.Request) {
+				if size > 0 {
+					r.Body = io.NopCloser(strings.NewReader(strings.Repeat("x", size)))
+				}
+			})
+		})
+	}
+	all.Wait()
+	if early.hits.Load() == 0 || hangsUp.hits.Load() == 0 {
+		t.Error("one of the backends was not asked; the test proves nothing")
+	}
+	if h := wrong.Load(); h != nil {
+		t.Errorf("the backend was told %v", *h)
 	}
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/caddy-mcp/caddy-mcp-oauth/gateway"
 )
 
-// resourceVar is set on admitted requests, and on no others.
+// resourceVar is set on admitted requests, and on no others. It is for matchers of the
+// operator, who may set it too: nothing here relies on it.
 const resourceVar = "mcp_oauth_resource"
 
 // admittedVar is the *gateway.Admitted of a request.
@@ -39,8 +40,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			}
 			return next.ServeHTTP(w, r)
 		}
-		resource, _ := caddyhttp.GetVar(r.Context(), resourceVar).(string)
-		return h.handOn(w, r, resource, next)
+		return h.handOn(w, r, by, next)
 	}
 	gateway.StripInbound(r)
 	t, err := h.app.open()
@@ -85,7 +85,7 @@ func (h *Handler) guard(w http.ResponseWriter, r *http.Request, matched *rule, n
 		if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 			repl.Map(placeholders(a.Principal))
 		}
-		return h.handOn(w, r, matched.resource, next)
+		return h.handOn(w, r, a, next)
 	})
 	if _, handled := errors.AsType[caddyhttp.HandlerError](err); handled {
 		return err
@@ -98,8 +98,8 @@ func (h *Handler) guard(w http.ResponseWriter, r *http.Request, matched *rule, n
 
 // handOn hands on a request that was admitted for a resource of this issuer: to our
 // proxy if the resource is ours.
-func (h *Handler) handOn(w http.ResponseWriter, r *http.Request, resource string, next caddyhttp.Handler) error {
-	if h.proxy != nil && resource == h.Path {
+func (h *Handler) handOn(w http.ResponseWriter, r *http.Request, a *gateway.Admitted, next caddyhttp.Handler) error {
+	if h.proxy != nil && a.Path == h.Path {
 		return h.proxy.ServeHTTP(w, r, next)
 	}
 	return next.ServeHTTP(w, r)

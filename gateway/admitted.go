@@ -13,6 +13,8 @@ type Admitted struct {
 	*Principal
 	// Issuer is in whose name the request was admitted.
 	Issuer string
+	// Path is that of the resource it was admitted for.
+	Path string
 	// names and values are the identity headers, in the same order. The values are
 	// copies for this request: handlers may edit them in place.
 	names  []string

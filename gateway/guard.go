@@ -192,7 +192,7 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 	}
 	gw := &guardedWriter{
 		ResponseWriter: w, guard: g, matched: matched, session: session, cors: a.origin,
-		admitted: Admitted{Principal: v.principal, Issuer: g.issuer},
+		admitted: Admitted{Principal: v.principal, Issuer: g.issuer, Path: g.cfg.Path},
 	}
 	ctx := r.Context()
 	// Of calls few are event streams, and of those few are broken off.
