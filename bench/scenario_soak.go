@@ -106,12 +106,12 @@ func (s *soak) idle() (sample, error) {
 // idleAgain waits until there is no more left than before. Those to GitHub of a
 // configuration that was replaced are kept for a minute and a half.
 func (s *soak) idleAgain(before sample) (sample, error) {
-	for tries := 0; ; tries++ {
-		after, err := s.idle()
-		if err != nil || tries == 6 || after.values[0] <= before.values[0] && after.values[1] <= before.values[1] {
-			return after, err
-		}
+	after, err := s.idle()
+	for tries := 0; err == nil && tries < 18 && (after.values[0] > before.values[0] || after.values[1] > before.values[1]); tries++ {
+		time.Sleep(5 * time.Second)
+		after, err = s.takeSample(0)
 	}
+	return after, err
 }
 
 // idleSlack is how much more there may be without load than before it, in the order of
