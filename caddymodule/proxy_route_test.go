@@ -3,10 +3,14 @@
 package caddymodule
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // The story: a request is admitted for one resource, and something in the site then
@@ -108,4 +112,55 @@ func TestGuardWithAProxyBehindIt(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The JSON of the reference is what it says it is: the six lines of the README.
+func TestPublishedJSON(t *testing.T) {
+	content, err := os.ReadFile("../docs/reference.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(content), "```json\n")
+	published, _, ok := strings.Cut(rest, "```")
+	if !ok {
+		t.Fatal("there is none")
+	}
+	if err := validate(t, []byte(fakeSecrets(t, published))); err != nil {
+		t.Error(err)
+	}
+	got, want := guardIn(t, []byte(published)), guardIn(t, mustAdapt(t, fences(t, "../README.md")[0]))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-README +reference\n%s", diff)
+	}
+}
+
+// guardIn finds the first handler of ours in a configuration.
+func guardIn(t *testing.T, config []byte) map[string]any {
+	t.Helper()
+	var all any
+	if err := json.Unmarshal(config, &all); err != nil {
+		t.Fatal(err)
+	}
+	var find func(any) map[string]any
+	find = func(v any) map[string]any {
+		switch v := v.(type) {
+		case map[string]any:
+			if v["handler"] == "mcp_oauth" {
+				return v
+			}
+			for _, inner := range v {
+				if found := find(inner); found != nil {
+					return found
+				}
+			}
+		case []any:
+			for _, inner := range v {
+				if found := find(inner); found != nil {
+					return found
+				}
+			}
+		}
+		return nil
+	}
+	return find(all)
 }

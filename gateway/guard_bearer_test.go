@@ -85,7 +85,7 @@ func TestBearerFormsAreAnsweredByTheirForm(t *testing.T) {
 	}
 }
 
-func FuzzBearer(f *testing.F) {
+func FuzzBearerForms(f *testing.F) {
 	for _, form := range bearerForms {
 		f.Add(form, 0)
 		f.Add(form, 70)
