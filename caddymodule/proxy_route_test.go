@@ -19,7 +19,7 @@ func TestNoProxyGetsWhatWasAdmittedForAnother(t *testing.T) {
 	for name, site := range map[string]string{
 		"the proxy lets it fall through": "mcp_gateway /mcp OUTER {\n@ok status 200\nhandle_response @ok {\nvars x y\n}\n}\n" +
 			"rewrite /mcp /mcp/inner\nmcp_gateway /mcp/inner INNER",
-		"a rewrite": "mcp_oauth /mcp\nrewrite /mcp /mcp/inner\nmcp_gateway /mcp/inner INNER",
+		"a rewrite":    "mcp_oauth /mcp\nrewrite /mcp /mcp/inner\nmcp_gateway /mcp/inner INNER",
 		"the variable": "mcp_oauth /mcp\nvars mcp_oauth_resource /mcp/inner\nmcp_gateway /mcp/inner INNER",
 		"another issuer": "mcp_oauth /mcp\nrequest_header Host other.example\n" +
 			"mcp_gateway /mcp INNER {\nissuer https://other.example\n}",
