@@ -54,8 +54,10 @@ func requestOps(proxy *reverseproxy.Handler) *headers.HeaderOps {
 
 func touchesHost(ops *headers.HeaderOps) bool {
 	for _, h := range []http.Header{ops.Set, ops.Add} {
-		if _, ok := h["Host"]; ok {
-			return true
+		for name := range h { // which is as it was written, in JSON
+			if strings.EqualFold(name, "Host") {
+				return true
+			}
 		}
 	}
 	for name := range ops.Replace {

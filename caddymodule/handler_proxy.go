@@ -37,8 +37,11 @@ func (h *Handler) loadProxy(ctx caddy.Context) error {
 	if !ok {
 		return nil
 	}
-	if _, ours := proxy.Transport.(*Transport); ours {
+	if transport, ours := proxy.Transport.(*Transport); ours {
 		ops := requestOps(proxy)
+		if ops != nil && touchesHost(ops) {
+			transport.UpstreamHost = false
+		}
 		h.deferIdentity = (ops == nil || !namesUnclear(ops)) && !mentionsIdentity(options)
 	}
 	return nil

@@ -3,6 +3,7 @@
 package caddymodule
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
@@ -198,5 +199,28 @@ func TestEarlyAnswersAndRetriesAtOnce(t *testing.T) {
 	}
 	if h := wrong.Load(); h != nil {
 		t.Errorf("the backend was told %v", *h)
+	}
+}
+
+// The story: the operator has his Caddyfile adapted, and goes on in JSON. There he
+// names the Host that the backend wants.
+func TestHostOfTheOperatorInJSON(t *testing.T) {
+	for op, want := range map[string]string{
+		`"set":{"Host":["a.example"]}`:                                      "a.example",
+		`"set":{"host":["a.example"]}`:                                      "a.example",
+		`"add":{"Host":["a.example"]}`:                                      "a.example",
+		`"replace":{"Host":[{"search":"localhost","replace":"a.example"}]}`: "a.example:PORT",
+		`"set":{"X-Other":["a.example"]}`:                                   "BACKEND",
+	} {
+		t.Run(op, func(t *testing.T) {
+			s, b := newSite(t), newBackend(t, nil)
+			config := string(s.config("", "mcp_gateway /mcp "+b.addr()))
+			s.load([]byte(strings.Replace(config, `"handler":"reverse_proxy",`, `"handler":"reverse_proxy","headers":{"request":{`+op+`}},`, 1)))
+			s.wantStatus(http.StatusOK, http.MethodPost, "/mcp", s.signIn(s.url+"/mcp"))
+			want := strings.NewReplacer("PORT", fmt.Sprint(s.port), "BACKEND", b.addr()).Replace(want)
+			if r := b.last.Load(); r.Host != want || r.Header.Get("X-Forwarded-User") != "local:alice" {
+				t.Errorf("the backend was addressed as %s by %q, want %s", r.Host, r.Header.Get("X-Forwarded-User"), want)
+			}
+		})
 	}
 }

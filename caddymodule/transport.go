@@ -18,7 +18,8 @@ func init() { caddy.RegisterModule(Transport{}) }
 type Transport struct {
 	reverseproxy.HTTPTransport
 	// UpstreamHost sends the address of the backend in the Host header of admitted
-	// requests, and not the name that the client used. Default: false.
+	// requests, and not the name that the client used. It gives way to
+	// operations on Host of a proxy inside of the guard. Default: false.
 	UpstreamHost bool `json:"upstream_host,omitempty"`
 }
 
