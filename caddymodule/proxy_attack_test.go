@@ -65,6 +65,9 @@ func TestWhoTakesOverIsToldIfTheOperatorSaysSo(t *testing.T) {
 		"handle_errors":   "mcp_gateway /mcp " + dead.addr() + "\nhandle_errors {\nreverse_proxy SPARE\n}",
 	} {
 		for block, told := range map[string]string{"": "", "{\ntransport mcp_oauth\n}": "local:alice"} {
+			if name == "handle_errors" {
+				told = "" // the guard is done with the request
+			}
 			t.Run(name+block, func(t *testing.T) {
 				s, spare := newSite(t), newBackend(t, nil)
 				s.load(s.config("", strings.ReplaceAll(site, "SPARE", spare.addr()+" "+block)))

@@ -164,3 +164,17 @@ func guardIn(t *testing.T, config []byte) map[string]any {
 	}
 	return find(all)
 }
+
+// The story: the operator has the whole route tried once more when it fails. By then
+// the guard is done with the request. It would not see that a revocation ends the
+// stream, nor whose the session is: the backend must not be asked past it.
+func TestAnErrorRouteIsNoWayAroundTheGuard(t *testing.T) {
+	s, b := newSite(t), newBackend(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	s.load(s.adapt(withUpstream("issuer "+s.url, "&(mcp) {\nmcp_gateway /mcp "+b.addr()+"\n}\n"+
+		s.url+" {\ninvoke mcp\nhandle_errors {\ninvoke mcp\n}\n}\n")))
+	token := s.signIn(s.url + "/mcp")
+	s.wantStatus(http.StatusBadGateway, http.MethodPost, "/mcp?access_token="+token, token)
+	if n := b.hits.Load(); n != 1 {
+		t.Errorf("the backend was asked %d times, at last for %s", n, b.last.Load().RequestURI)
+	}
+}

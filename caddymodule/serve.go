@@ -100,10 +100,15 @@ func (h *Handler) guard(w http.ResponseWriter, r *http.Request, matched *rule, n
 // proxy if the resource is ours.
 func (h *Handler) handOn(w http.ResponseWriter, r *http.Request, a *gateway.Admitted, next caddyhttp.Handler) error {
 	if h.proxy != nil && a.Path == h.Path {
+		if a.Over() {
+			return caddyhttp.Error(http.StatusBadGateway, errOver)
+		}
 		return h.proxy.ServeHTTP(w, r, next)
 	}
 	return next.ServeHTTP(w, r)
 }
+
+var errOver = errors.New("an error route leads to the proxy of mcp_gateway again, past the guard")
 
 // placeholders names the principal for handlers behind this one. The values are
 // final: a login is never expanded as if it were a template.

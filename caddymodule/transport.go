@@ -32,10 +32,10 @@ func (Transport) CaddyModule() caddy.ModuleInfo {
 }
 
 // RoundTrip sends the request. Requests that no guard admitted, such as health checks,
-// are sent as they are.
+// or that one is done with, are sent as they are.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	a := admittedOf(r)
-	if a == nil {
+	if a == nil || a.Over() {
 		return t.HTTPTransport.RoundTrip(r)
 	}
 	// The proxy goes on using its request after this, for its log and for retries.

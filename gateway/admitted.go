@@ -8,7 +8,7 @@ import (
 )
 
 // Admitted is a request that the guard let through, as the handlers behind it see it.
-// It is valid while the request is served.
+// It is valid until the guard has its answer, see Over.
 type Admitted struct {
 	*Principal
 	// Issuer is in whose name the request was admitted.
@@ -19,7 +19,12 @@ type Admitted struct {
 	// copies for this request: handlers may edit them in place.
 	names  []string
 	values [len(identityHeaders)]string
+	over   bool
 }
+
+// Over reports whether the guard is done with the request. It no longer sees what
+// answers it then: an error route may still have the request.
+func (a *Admitted) Over() bool { return a.over }
 
 // String is the subject: whoever prints the request's variables must not print the
 // assertion.

@@ -219,6 +219,7 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 		return &Unavailable{err}
 	}
 	err := next(gw, out, &gw.admitted)
+	gw.admitted.over = true
 	if cause := gw.stream.cause(); cause != nil && !gw.done {
 		return g.cutOff(w, r, cause) // whatever the proxy makes of it
 	}
