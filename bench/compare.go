@@ -36,8 +36,10 @@ func compare(a, b contender, conns int, o options) (comparison, error) {
 			return comparison{}, err
 		}
 		defer l.close()
-		if _, err := l.run(warmUp); err != nil {
-			return comparison{}, err
+		for begun := false; !begun || l.serial.Load() < 2*int64(len(c.call.tokens)); begun = true {
+			if _, err := l.run(warmUp); err != nil {
+				return comparison{}, err
+			}
 		}
 		loads[i] = l
 	}

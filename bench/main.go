@@ -4,7 +4,7 @@
 // binary, the same backend, in turns, in processor time as the operating system
 // counts it, with every answer checked.
 //
-//	go run ./bench                     the short run, about five minutes
+//	go run ./bench                     the short run, about twenty-five minutes
 //	go run ./bench -run calls,tokens   some scenarios only
 //	go run ./bench -long               more and longer rounds, a million grants
 //	go run ./bench -run soak           everything at once for 20 minutes, -soak 3m for three
@@ -71,7 +71,7 @@ func main() {
 	flag.Parse()
 	o := options{rounds: 30, round: time.Second, grants: []int{1000, 100_000}, long: *long}
 	if *long {
-		o = options{rounds: 150, round: time.Second, grants: []int{1000, 100_000, 1_000_000}, long: true}
+		o = options{rounds: 60, round: time.Second, grants: []int{1000, 100_000, 1_000_000}, long: true}
 	}
 	o.profile, o.soak = *profile, max(time.Minute, *soak)
 	fail(run(*only, *binary, o))
