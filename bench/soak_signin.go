@@ -12,6 +12,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/net/html"
@@ -19,6 +20,9 @@ import (
 
 // human is somebody with a GitHub account in front of a browser.
 type human struct {
+	// mu: one thing at a time. Two first visits of a browser at the same moment bring it
+	// two cookies of which one is kept, and the consent of the other is refused.
+	mu      sync.Mutex
 	login   string
 	browser *http.Client
 	// dwells: takes a few seconds to find the password.
@@ -46,6 +50,8 @@ func newHuman(login string, transport http.RoundTripper) *human {
 // consent, GitHub where the browser is not signed in, and back. An answer without a
 // code is where it ended, with status zero if that is not known.
 func (h *human) signIn(ctx context.Context, p *program) (code string, last answer) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	address := p.origin + "/authorize?" + url.Values{
 		"response_type": {"code"}, "client_id": {p.id}, "redirect_uri": {soakRedirect}, "state": {"s"},
 		"code_challenge": {soakChallenge}, "code_challenge_method": {"S256"}, "resource": {p.origin + "/mcp"},
