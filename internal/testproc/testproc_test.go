@@ -174,6 +174,20 @@ func TestProgramIsBuiltOnce(t *testing.T) {
 	}
 }
 
+// A port that is free is not given to two, and not one that the next server that asks
+// for any could get.
+func TestFreePort(t *testing.T) {
+	t.Parallel()
+	seen := map[int]bool{}
+	for range 100 {
+		port := testproc.FreePort(t)
+		if seen[port] || port < 20000 || port >= 32000 {
+			t.Fatalf("port %d, after %v", port, seen)
+		}
+		seen[port] = true
+	}
+}
+
 func TestLastLines(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]string{1: "c", 2: "b\nc", 3: "a\nb\nc", 9: "a\nb\nc"} {
