@@ -34,7 +34,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		// Another handler has guarded the request: its path may be rewritten by now,
 		// and its identity headers are ours. If that was for another issuer it says
 		// nothing about a path that is protected here.
-		if by.Issuer != h.issuers[hostOf(r.Host)] {
+		if by.Issuer() != h.issuers[hostOf(r.Host)] {
 			if h.matchesOwn(r) {
 				return misdirected(w)
 			}
@@ -99,7 +99,7 @@ func (h *Handler) guard(w http.ResponseWriter, r *http.Request, matched *rule, n
 // handOn hands on a request that was admitted for a resource of this issuer: to our
 // proxy if the resource is ours.
 func (h *Handler) handOn(w http.ResponseWriter, r *http.Request, a *gateway.Admitted, next caddyhttp.Handler) error {
-	if h.proxy != nil && a.Path == h.Path {
+	if h.proxy != nil && a.Path() == h.Path {
 		if a.Over() {
 			return caddyhttp.Error(http.StatusBadGateway, errOver)
 		}

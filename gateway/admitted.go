@@ -11,16 +11,19 @@ import (
 // It is valid until the guard has its answer, see Over.
 type Admitted struct {
 	*Principal
-	// Issuer is in whose name the request was admitted.
-	Issuer string
-	// Path is that of the resource it was admitted for.
-	Path string
+	guard *Guard
 	// names and values are the identity headers, in the same order. The values are
 	// copies for this request: handlers may edit them in place.
 	names  []string
 	values [len(identityHeaders)]string
 	over   bool
 }
+
+// Issuer is in whose name the request was admitted.
+func (a *Admitted) Issuer() string { return a.guard.issuer }
+
+// Path is that of the resource the request was admitted for.
+func (a *Admitted) Path() string { return a.guard.cfg.Path }
 
 // Over reports whether the guard is done with the request. It no longer sees what
 // answers it then: an error route may still have the request.

@@ -190,7 +190,7 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 	}
 	gw := &guardedWriter{
 		ResponseWriter: w, guard: g, matched: matched, session: session, cors: a.origin,
-		admitted: Admitted{Principal: v.principal, Issuer: g.issuer, Path: g.cfg.Path},
+		admitted: Admitted{Principal: v.principal, guard: g},
 	}
 	ctx := r.Context()
 	// Of calls few are event streams, and of those few are broken off.
