@@ -64,14 +64,18 @@ func main() {
 		fail(serveBackend(addr))
 	}
 	only := flag.String("run", "", "scenarios to run, separated by commas (default all but soak): "+names())
-	long := flag.Bool("long", false, "more and longer rounds, up to a million grants")
+	long := flag.Bool("long", false, "more rounds, up to a million grants, ten thousand streams")
 	binary := flag.String("caddy", "", "the Caddy to measure (default: build one)")
 	profile := flag.String("profile", "", "write processor profiles of both sides into this directory, in rounds that are not measured")
+	rounds := flag.Int("rounds", 0, "rounds of a comparison, two seconds each (default 30, with -long 60)")
 	soak := flag.Duration("soak", 20*time.Minute, "how long the scenario soak lasts, at least a minute")
 	flag.Parse()
 	o := options{rounds: 30, round: time.Second, grants: []int{1000, 100_000}, long: *long}
 	if *long {
 		o = options{rounds: 60, round: time.Second, grants: []int{1000, 100_000, 1_000_000}, long: true}
+	}
+	if *rounds > 0 {
+		o.rounds = *rounds
 	}
 	o.profile, o.soak = *profile, max(time.Minute, *soak)
 	fail(run(*only, *binary, o))
