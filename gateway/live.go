@@ -66,8 +66,8 @@ const (
 // errGrantGone: the grant was revoked, expired or never existed.
 var errGrantGone = errors.New("grant is gone")
 
-func newLiveTable(store storage.Store) *liveTable {
-	return &liveTable{
+func newLiveTable(store storage.Store, now func() time.Time) *liveTable {
+	t := &liveTable{
 		store:    store,
 		tokens:   shardmap.New[*liveToken](maxLiveTokens),
 		grants:   map[string]*liveGrant{},
@@ -77,6 +77,9 @@ func newLiveTable(store storage.Store) *liveTable {
 		unsaved:  map[string]*storage.Account{},
 		silences: map[string]silence{},
 	}
+	// Clients get a token an hour, and hardly any comes back once it is over.
+	t.tokens.DropWhen(func(tok *liveToken) bool { return !now().Before(tok.expiresAt) })
+	return t
 }
 
 // grant returns the live grant, errGrantGone, or the store's error.

@@ -144,7 +144,7 @@ func TestSignInNeededByAClientThatOnlyRenews(t *testing.T) {
 // The memory of whom to leave alone is bounded, and what is over makes room first.
 func TestSilencesAreBounded(t *testing.T) {
 	t.Parallel()
-	live, now := newLiveTable(nil), time.Unix(1_800_000_000, 0)
+	live, now := newLiveTable(nil, time.Now), time.Unix(1_800_000_000, 0)
 	note := func(subject string, at time.Time) {
 		live.provedNothing(&storage.Account{Subject: subject}, false, at, time.Hour)
 	}

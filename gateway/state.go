@@ -68,7 +68,7 @@ func NewState(o Options) *State {
 	}
 	st := &State{
 		store:   o.Store,
-		live:    newLiveTable(o.Store),
+		live:    newLiveTable(o.Store, o.Now),
 		streams: newStreamTable(),
 		remote:  newRemoteClients(o.Fetch, o.Now),
 		now:     o.Now,

@@ -22,10 +22,11 @@ type Key = [32]byte
 
 // Map holds at most a fixed number of values. It is safe for concurrent use.
 // When a shard is full, a value goes that was not looked up since the last time
-// one had to go, the oldest first.
+// one had to go, the oldest first. See DropWhen for values that are over before.
 type Map[V any] struct {
 	shards []shard[V]
 	mask   byte
+	stale  func(V) bool
 }
 
 type shard[V any] struct {
@@ -35,8 +36,10 @@ type shard[V any] struct {
 	slots []slot[V]
 	free  []int
 	hand  int
-	limit int
-	_     [32]byte // no cache line for two locks
+	// tidied is the slot that tidy looks at next.
+	tidied int
+	limit  int
+	_      [32]byte // no cache line for two locks
 }
 
 type slot[V any] struct {
@@ -61,6 +64,11 @@ func New[V any](capacity int) *Map[V] {
 	}
 	return m
 }
+
+// DropWhen has values go that are stale, though there is room. Nothing looks for them
+// by itself: whenever a value comes, two others are looked at, so that more can go
+// than come. To be called before the map is used.
+func (m *Map[V]) DropWhen(stale func(V) bool) { m.stale = stale }
 
 func (m *Map[V]) shard(key *Key) *shard[V] { return &m.shards[key[0]&m.mask] }
 
@@ -87,6 +95,9 @@ func (m *Map[V]) Set(key Key, value V) {
 	defer s.mu.Unlock()
 	i, found := s.index[key]
 	if !found {
+		if m.stale != nil {
+			s.tidy(m.stale)
+		}
 		i = s.place()
 		s.index[key] = i
 		s.slots[i].key = key
@@ -100,13 +111,28 @@ func (m *Map[V]) Delete(key Key) {
 	s := m.shard(&key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, found := s.index[key]
-	if !found {
-		return
+	if i, found := s.index[key]; found {
+		s.remove(i)
 	}
-	delete(s.index, key)
+}
+
+// remove frees a slot that is in use.
+func (s *shard[V]) remove(i int) {
+	delete(s.index, s.slots[i].key)
 	s.slots[i].value = *new(V) // for the garbage collector
 	s.free = append(s.free, i)
+}
+
+// tidy looks at the next two slots and frees those whose values are stale.
+func (s *shard[V]) tidy(stale func(V) bool) {
+	for range min(2, len(s.slots)) {
+		s.tidied = (s.tidied + 1) % len(s.slots)
+		entry := &s.slots[s.tidied]
+		// A free slot still has the key it had last.
+		if i, found := s.index[entry.key]; found && i == s.tidied && stale(entry.value) {
+			s.remove(i)
+		}
+	}
 }
 
 // Len returns the number of values, of which some may be gone by the time it

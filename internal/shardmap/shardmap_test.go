@@ -117,6 +117,47 @@ func TestEverythingUsedStillEvicts(t *testing.T) {
 }
 
 // Revocation deletes an entry: it must not be kept alive by the ring.
+// What is stale goes while others come, and nothing else does: what is left is never
+// more than what lives and about as much again.
+func TestStaleValuesGo(t *testing.T) {
+	t.Parallel()
+	const living = 500
+	m := New[int](100_000)
+	oldest := 0 // what lives
+	m.DropWhen(func(v int) bool { return v < oldest })
+	for i := range 20_000 {
+		m.Set(key(i), i)
+		oldest = max(0, i-living)
+		if n := m.Len(); n > 3*living {
+			t.Fatalf("%d values after %d, of which %d live", n, i, i-oldest+1)
+		}
+		for _, v := range []int{oldest, (oldest + i) / 2, i} {
+			if got, ok := m.Get(key(v)); !ok || got != v {
+				t.Fatalf("%d of %d..%d is gone", v, oldest, i)
+			}
+		}
+	}
+}
+
+// A slot that was freed and is used again is looked at as what it holds now.
+func TestTidyTakesNoNewcomer(t *testing.T) {
+	t.Parallel()
+	m := New[string](2)
+	m.DropWhen(func(v string) bool { return v == "stale" })
+	m.Set(key(1), "stale")
+	m.Delete(key(1))
+	for i := range 10 {
+		m.Set(key(2), "good")
+		m.Set(key(10+i), "good")
+		if _, ok := m.Get(key(10 + i)); !ok {
+			t.Fatal("the newcomer is gone")
+		}
+	}
+	if n := m.Len(); n != 2 {
+		t.Errorf("%d values, want 2", n)
+	}
+}
+
 func TestDeleteReleasesTheValue(t *testing.T) {
 	t.Parallel()
 	m := New[*[64]byte](10)
