@@ -198,6 +198,7 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 	if listening {
 		ctx = context.WithoutCancel(ctx)
 	}
+	gw.stream.client = w
 	ctx = g.st.streams.add(ctx, tok.grant, &gw.stream)
 	defer gw.stream.remove()
 	if listening {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"io"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,20 +49,30 @@ type stream struct {
 	prev, next *stream
 	grant      *liveGrant
 	cancel     context.CancelCauseFunc
-	table      *streamTable
-	shard      *streamShard
+	// client is where the response goes, nil in tests without one.
+	client http.ResponseWriter
+	table  *streamTable
+	shard  *streamShard
 	// open is set once the response is an event stream.
 	open atomic.Bool
 	// ended is why we ended it, nil where we did not.
 	ended atomic.Pointer[error]
 }
 
+// lastWords is how long a client may take to read the end of what we ended.
+const lastWords = time.Second
+
 // end ends the request. An event stream ends as if the backend had said all: to the
 // proxy between us and the backend anything else is a failure, which it logs with the
 // headers of the request, identity and assertion included. Any other answer must not
 // look complete if it is not.
 func (s *stream) end(cause error) {
-	s.ended.CompareAndSwap(nil, &cause)
+	if s.ended.CompareAndSwap(nil, &cause) && s.client != nil {
+		// A client that does not read would hold the request, and with it the end of
+		// the process, for as long as it likes. Writers that know no deadline do not
+		// wait for a client.
+		_ = http.NewResponseController(s.client).SetWriteDeadline(time.Now().Add(lastWords))
+	}
 	if s.open.Load() {
 		s.cancel(io.EOF)
 		return

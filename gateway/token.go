@@ -76,6 +76,10 @@ func (s *Server) refuseToken(w http.ResponseWriter, r *http.Request, clientID st
 
 // storeError logs the cause of a failed verb and tells the client to come back.
 func (s *Server) storeError(verb string, err error) *oauth.Error {
+	if errors.Is(err, context.Canceled) { // the client did not wait for its answer
+		s.log.Info("client gone before the store answered", "verb", verb)
+		return unavailable()
+	}
 	s.st.count(EventStoreFailed)
 	s.log.Error("store failed", "verb", verb, "error", err)
 	return unavailable()
