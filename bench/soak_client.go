@@ -137,7 +137,9 @@ func (p *program) listen(ctx context.Context, access, query string) (*http.Respo
 		return nil, err
 	}
 	req.Header = mcpHeader(access)
-	return p.http.Do(req)
+	patient := *p.http
+	patient.Timeout = 0 // it counts for the body, too
+	return patient.Do(req)
 }
 
 // tells reports whether the backend named the subject in an answer.
