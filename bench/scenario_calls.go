@@ -30,26 +30,6 @@ func (r *rig) viaPlain() contender {
 	return contender{c, r.plain, r.plainAdmin}
 }
 
-// measure runs one round and returns the processor time of one request.
-func (c contender) measure(conns int, d time.Duration) (perRequest float64, p99 time.Duration, err error) {
-	before, err := c.process.cpu()
-	if err != nil {
-		return 0, 0, err
-	}
-	res, err := c.call.run(conns, d)
-	if err != nil {
-		return 0, 0, fmt.Errorf("%s: %w", c.process.name, err)
-	}
-	after, err := c.process.cpu()
-	if err != nil {
-		return 0, 0, err
-	}
-	if res.requests == 0 {
-		return 0, 0, fmt.Errorf("%s: no request in %s", c.process.name, d)
-	}
-	return float64(after-before) / float64(res.requests), percentile(res.latencies, 0.99), nil
-}
-
 // calls compares authenticated tools/call requests with plain reverse_proxy.
 func calls(r *rig, o options, report *report) error {
 	if err := r.start(1000); err != nil {
