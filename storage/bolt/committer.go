@@ -35,9 +35,9 @@ type committer struct {
 
 	mu      sync.Mutex
 	queue   []*call
-	running bool
+	running bool // from the first call until close
 	closed  bool
-	idle    sync.Cond // signalled when running ends
+	changed sync.Cond // signalled when any of these changes
 }
 
 // call is one caller's function. It may run several times, as its transaction
@@ -52,7 +52,7 @@ type call struct {
 
 func newCommitter(db *bbolt.DB, now func() time.Time, log *slog.Logger) *committer {
 	c := &committer{db: db, now: now, log: log}
-	c.idle.L = &c.mu
+	c.changed.L = &c.mu
 	return c
 }
 
@@ -92,6 +92,7 @@ func (c *committer) enqueue(own *call) bool {
 		c.running = true
 		go c.run()
 	}
+	c.changed.Signal()
 	return true
 }
 
@@ -99,8 +100,9 @@ func (c *committer) enqueue(own *call) bool {
 func (c *committer) close() error {
 	c.mu.Lock()
 	c.closed = true
+	c.changed.Broadcast()
 	for c.running {
-		c.idle.Wait()
+		c.changed.Wait()
 	}
 	c.mu.Unlock()
 	if c.broken == nil {
@@ -116,6 +118,8 @@ func (c *committer) close() error {
 	}
 }
 
+// run commits until close. It is one goroutine for all calls: the stack that bbolt
+// needs is not for a new one to grow into each time.
 func (c *committer) run() {
 	for {
 		group := c.next()
@@ -126,16 +130,20 @@ func (c *committer) run() {
 	}
 }
 
+// next waits for calls. It returns none when no more will come.
 func (c *committer) next() []*call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := min(len(c.queue), maxGroup)
-	if n == 0 {
+	for len(c.queue) == 0 {
 		c.queue = nil
-		c.running = false
-		c.idle.Broadcast()
-		return nil
+		if c.closed {
+			c.running = false
+			c.changed.Broadcast()
+			return nil
+		}
+		c.changed.Wait()
 	}
+	n := min(len(c.queue), maxGroup)
 	group := slices.Clone(c.queue[:n])
 	c.queue = c.queue[n:]
 	return group
