@@ -58,12 +58,12 @@ func (s *Store) Client(ctx context.Context, issuer, id string) (*storage.Client,
 func (s *Store) KeepClient(ctx context.Context, issuer, id string) error {
 	k := keyOf(issuer, id)
 	_, err := write(ctx, s, "keep client", func(w *writeTx) (nothing, error) {
-		c, err := clients.get(w.tx, k, w.now)
-		if err != nil || !c.Unused() {
-			return nothing{}, err
-		}
-		c.ExpiresAt = time.Time{}
-		return nothing{}, clients.replace(w, c)
+		_, err := clients.edit(w, k, func(c *storage.Client) (bool, error) {
+			unused := c.Unused()
+			c.ExpiresAt = time.Time{}
+			return unused, nil
+		})
+		return nothing{}, err
 	})
 	return err
 }

@@ -31,14 +31,7 @@ func (s *Store) GrantsOf(ctx context.Context, subject string) ([]*storage.Grant,
 func (s *Store) RedeemCode(ctx context.Context, issuer, grantID string, r storage.Redemption) (*storage.Grant, error) {
 	k := keyOf(issuer, grantID)
 	return write(ctx, s, "redeem code", func(w *writeTx) (*storage.Grant, error) {
-		g, err := grants.get(w.tx, k, w.now)
-		if err != nil {
-			return nil, err
-		}
-		if err := storage.Redeem(g, r, w.now); err != nil {
-			return nil, err
-		}
-		return g, grants.replace(w, g)
+		return grants.edit(w, k, func(g *storage.Grant) (bool, error) { return true, storage.Redeem(g, r, w.now) })
 	})
 }
 
@@ -46,11 +39,11 @@ func (s *Store) RedeemCode(ctx context.Context, issuer, grantID string, r storag
 func (s *Store) RotateRefresh(ctx context.Context, issuer, grantID string, r storage.Rotation) (*storage.Rotated, error) {
 	k := keyOf(issuer, grantID)
 	return write(ctx, s, "rotate refresh token", func(w *writeTx) (*storage.Rotated, error) {
-		g, err := grants.get(w.tx, k, w.now)
-		if err != nil {
-			return nil, err
-		}
-		rotated, err := storage.Rotate(g, r, w.now)
+		var rotated storage.Rotated
+		g, err := grants.edit(w, k, func(g *storage.Grant) (changed bool, err error) {
+			rotated, err = storage.Rotate(g, r, w.now)
+			return !rotated.Repeat, err
+		})
 		if errors.Is(err, storage.ErrReuse) {
 			if dropErr := grants.drop(w, k); dropErr != nil {
 				return nil, dropErr
@@ -60,10 +53,7 @@ func (s *Store) RotateRefresh(ctx context.Context, issuer, grantID string, r sto
 			return nil, err
 		}
 		rotated.Grant = g
-		if rotated.Repeat {
-			return &rotated, nil
-		}
-		return &rotated, grants.replace(w, g)
+		return &rotated, nil
 	})
 }
 

@@ -31,13 +31,6 @@ func (g group[R]) add(tx *bbolt.Tx, rec *R, k key) error {
 	return nil
 }
 
-func (g group[R]) remove(tx *bbolt.Tx, rec *R, k key) error {
-	if err := tx.Bucket(g.bucket).Delete(g.entry(rec, k)); err != nil {
-		return fmt.Errorf("group %q: %w", g.bucket, err)
-	}
-	return nil
-}
-
 // members returns the keys that are listed for owner, limit of them at most where
 // that is positive.
 func (g group[R]) members(tx *bbolt.Tx, owner key, limit int) []key {

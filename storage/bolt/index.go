@@ -20,28 +20,37 @@ type index[R storage.Record] struct {
 	at func(*R) (time.Time, bool)
 	// counted keeps the number of entries, which bbolt can only tell by a walk.
 	counted bool
+	// late is true for records that are listed a little after their time, see
+	// lateBy. Nil is true for none.
+	late func(*R) bool
 }
 
-func (x index[R]) add(tx *bbolt.Tx, rec *R, k key) error {
+// listing is the entry of the record at k.
+func (x index[R]) listing(rec *R, k key) listing {
+	l := listing{bucket: x.bucket, counted: x.counted}
 	t, listed := x.at(rec)
-	if !listed {
-		return nil
+	switch {
+	case !listed:
+	case x.late != nil && x.late(rec):
+		l.entry, l.early = entryOf(lateBy(t, k), k), entryOf(t, k)
+	default:
+		l.entry = entryOf(t, k)
 	}
-	if err := tx.Bucket(x.bucket).Put(entryOf(t, k), nil); err != nil {
-		return fmt.Errorf("index %q: %w", x.bucket, err)
-	}
-	return x.count(tx, 1)
+	return l
 }
 
-func (x index[R]) remove(tx *bbolt.Tx, rec *R, k key) error {
-	t, listed := x.at(rec)
-	if !listed {
-		return nil
-	}
-	if err := tx.Bucket(x.bucket).Delete(entryOf(t, k)); err != nil {
-		return fmt.Errorf("index %q: %w", x.bucket, err)
-	}
-	return x.count(tx, -1)
+// period is how long a record that is listed late stays at one place of an index,
+// and so the most by which it is late.
+const period = 24 * time.Hour
+
+// lateBy is the next of the points in time, a period apart, at which a record is
+// listed that is listed late. Each record has its own, so that no more of them are
+// due at one than at another.
+func lateBy(t time.Time, k key) time.Time {
+	const seconds = uint64(period / time.Second)
+	own := time.Duration(uint64(binary.BigEndian.Uint32(k[:4]))*seconds>>32) * time.Second
+	since := time.Duration(t.Unix()%int64(seconds))*time.Second + time.Duration(t.Nanosecond())
+	return t.Add((own - since + 2*period) % period)
 }
 
 // oldest returns the first record listed at or before t.
@@ -59,19 +68,13 @@ func dueBy(entry []byte, t time.Time) (key, bool) {
 }
 
 // size is the number of entries of a counted index.
-func (x index[R]) size(tx *bbolt.Tx) int {
-	raw := tx.Bucket(bucketMeta).Get(x.bucket)
-	if len(raw) != 8 {
-		return 0
-	}
-	return int(binary.BigEndian.Uint64(raw))
-}
+func (x index[R]) size(tx *bbolt.Tx) int { return sizeOf(tx, x.bucket) }
 
 func (x index[R]) count(tx *bbolt.Tx, delta int) error {
 	if !x.counted {
 		return nil
 	}
-	return x.setSize(tx, x.size(tx)+delta)
+	return setSize(tx, x.bucket, x.size(tx)+delta)
 }
 
 // recount sets the number of entries by a walk.
@@ -84,13 +87,21 @@ func (x index[R]) recount(tx *bbolt.Tx) error {
 	for entry, _ := cursor.First(); entry != nil; entry, _ = cursor.Next() {
 		n++
 	}
-	return x.setSize(tx, n)
+	return setSize(tx, x.bucket, n)
 }
 
-func (x index[R]) setSize(tx *bbolt.Tx, size int) error {
+func sizeOf(tx *bbolt.Tx, bucket []byte) int {
+	raw := tx.Bucket(bucketMeta).Get(bucket)
+	if len(raw) != 8 {
+		return 0
+	}
+	return int(binary.BigEndian.Uint64(raw))
+}
+
+func setSize(tx *bbolt.Tx, bucket []byte, size int) error {
 	n := uint64(size)
-	if err := tx.Bucket(bucketMeta).Put(x.bucket, binary.BigEndian.AppendUint64(nil, n)); err != nil {
-		return fmt.Errorf("count %q: %w", x.bucket, err)
+	if err := tx.Bucket(bucketMeta).Put(bucket, binary.BigEndian.AppendUint64(nil, n)); err != nil {
+		return fmt.Errorf("count %q: %w", bucket, err)
 	}
 	return nil
 }

@@ -68,13 +68,10 @@ func (t table[R]) collect(tx *bbolt.Tx, after []byte, limit int) (lists []*list,
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", t.bucket, err)
 		}
-		for i, x := range t.indexes {
-			if at, listed := x.at(rec); listed {
-				lists[i].add(entryOf(at, key(name)))
+		for i, l := range t.listings(rec, key(name)) {
+			if l.entry != nil {
+				lists[i].add(l.entry)
 			}
-		}
-		for i, g := range t.groups {
-			lists[len(t.indexes)+i].add(g.entry(rec, key(name)))
 		}
 		last = bytes.Clone(name)
 		name, raw = cursor.Next()

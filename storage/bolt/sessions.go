@@ -26,14 +26,8 @@ func (s *Store) Session(ctx context.Context, issuer string, id storage.Hash) (*s
 func (s *Store) TouchSession(ctx context.Context, issuer string, id storage.Hash, idle time.Duration) error {
 	k := keyOf(issuer, string(id[:]))
 	_, err := write(ctx, s, "touch session", func(w *writeTx) (nothing, error) {
-		session, err := sessions.get(w.tx, k, w.now)
-		if err != nil {
-			return nothing{}, err
-		}
-		if !session.Touch(idle, w.now) {
-			return nothing{}, nil
-		}
-		return nothing{}, sessions.replace(w, session)
+		_, err := sessions.edit(w, k, func(session *storage.Session) (bool, error) { return session.Touch(idle, w.now), nil })
+		return nothing{}, err
 	})
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/storage"
@@ -100,10 +101,22 @@ func (t table[R]) sweepEntry(w *writeTx, entry []byte, p *progress) error {
 		w.changed = true
 		return w.tx.Bucket(t.indexes[0].bucket).Delete(entry)
 	case !t.expired(rec, w.now):
-		return nil
+		return t.correct(w, k, rec, entry)
 	}
 	p.deleted++
 	return t.remove(w, k, rec)
+}
+
+// correct takes an entry out that is not the record's own, or every sweep would find
+// it due again: a version that knows nothing of lateBy leaves such behind. The record
+// counts, not the entry.
+func (t table[R]) correct(w *writeTx, k key, rec *R, entry []byte) error {
+	w.changed = true
+	own := t.indexes[0].listing(rec, k)
+	if err := w.tx.Bucket(own.bucket).Delete(entry); err != nil {
+		return fmt.Errorf("%s: %w", own.bucket, err)
+	}
+	return relist(w.tx, []listing{own}, []listing{own})
 }
 
 // startSweeper sweeps at once, for a server that is restarted often would

@@ -86,50 +86,59 @@ func (t table[R]) insert(w *writeTx, rec *R) error {
 // replace stores rec in place of what lies at its key, if anything does.
 func (t table[R]) replace(w *writeTx, rec *R) error {
 	k := t.key(rec)
-	old, oldRaw, err := t.load(w.tx, k)
+	old, raw, err := t.load(w.tx, k)
 	if err != nil {
 		return err
 	}
 	if old == nil {
 		return t.insert(w, rec)
 	}
-	raw, err := storage.Rewrite(oldRaw, rec)
+	return t.rewrite(w, k, raw, t.listings(old, k), rec)
+}
+
+// edit lets change alter the record at k, and stores it where that says so. It is
+// for verbs that look at what they replace: reading a record costs more than most
+// of what is done with it, and all writes wait for one another.
+func (t table[R]) edit(w *writeTx, k key, change func(*R) (changed bool, err error)) (*R, error) {
+	rec, raw, err := t.load(w.tx, k)
+	if err != nil {
+		return nil, err
+	}
+	if rec == nil || t.expired(rec, w.now) {
+		return nil, storage.ErrNotFound
+	}
+	before := t.listings(rec, k)
+	changed, err := change(rec)
+	if err == nil && changed {
+		err = t.rewrite(w, k, raw, before, rec)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rec, nil
+}
+
+// rewrite stores rec in place of the record at k that was stored as old.
+func (t table[R]) rewrite(w *writeTx, k key, old []byte, listed []listing, rec *R) error {
+	raw, err := storage.Rewrite(old, rec)
 	if err != nil {
 		return err
 	}
-	if err := t.unlist(w, k, old); err != nil {
-		return err
+	w.changed = true
+	if err := w.tx.Bucket(t.bucket).Put(k[:], raw); err != nil {
+		return fmt.Errorf("%s: %w", t.bucket, err)
 	}
-	return t.put(w, k, rec, raw)
+	return relist(w.tx, listed, t.listings(rec, k))
 }
 
-// unlist takes rec, which lies at k, out of all indexes and groups.
-func (t table[R]) unlist(w *writeTx, k key, rec *R) error {
-	for _, x := range t.indexes {
-		if err := x.remove(w.tx, rec, k); err != nil {
-			return err
-		}
-	}
-	for _, g := range t.groups {
-		if err := g.remove(w.tx, rec, k); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
+// put stores a record where there is none.
 func (t table[R]) put(w *writeTx, k key, rec *R, raw []byte) error {
 	w.changed = true
 	if err := w.tx.Bucket(t.bucket).Put(k[:], raw); err != nil {
 		return fmt.Errorf("%s: %w", t.bucket, err)
 	}
-	for _, x := range t.indexes {
-		if err := x.add(w.tx, rec, k); err != nil {
-			return err
-		}
-	}
-	for _, g := range t.groups {
-		if err := g.add(w.tx, rec, k); err != nil {
+	for _, l := range t.listings(rec, k) {
+		if err := l.add(w.tx); err != nil {
 			return err
 		}
 	}
@@ -139,8 +148,10 @@ func (t table[R]) put(w *writeTx, k key, rec *R, raw []byte) error {
 // remove deletes rec, which lies at k.
 func (t table[R]) remove(w *writeTx, k key, rec *R) error {
 	w.changed = true
-	if err := t.unlist(w, k, rec); err != nil {
-		return err
+	for _, l := range t.listings(rec, k) {
+		if err := l.remove(w.tx); err != nil {
+			return err
+		}
 	}
 	if err := w.tx.Bucket(t.bucket).Delete(k[:]); err != nil {
 		return fmt.Errorf("%s: %w", t.bucket, err)
