@@ -4,7 +4,7 @@
 // binary, the same backend, in turns, in processor time as the operating system
 // counts it, with every answer checked.
 //
-//	go run ./bench                     the short run, about twenty-five minutes
+//	go run ./bench                     the short run, about twenty minutes
 //	go run ./bench -run calls,tokens   some scenarios only
 //	go run ./bench -long               more and longer rounds, a million grants
 //	go run ./bench -run soak           everything at once for 20 minutes, -soak 3m for three
