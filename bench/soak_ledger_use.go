@@ -28,6 +28,19 @@ func (l *ledger) use(g *grant) use {
 // clockSlack is how much the ends of tokens are rounded.
 const clockSlack = 2 * time.Second
 
+// pickUsable is pick for who needs the token to be good for a while. Nil: not now.
+func (l *ledger) pickUsable() (*grant, use) {
+	g := l.pick(false)
+	if g == nil {
+		return nil, use{}
+	}
+	u := l.use(g)
+	if time.Until(u.access.until) < clockSlack {
+		return nil, use{}
+	}
+	return g, u
+}
+
 // judge compares the answer to a request with what it has to be. excused: the gateway
 // was away meanwhile, so there may be none.
 func (l *ledger) judge(u use, a answer, excused bool) {

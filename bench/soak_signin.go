@@ -15,7 +15,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/net/html"
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testform"
 )
 
 // human is somebody with a GitHub account in front of a browser.
@@ -83,7 +83,7 @@ func (h *human) signIn(ctx context.Context, p *program) (code string, last answe
 
 // fill fills in the form of a page: whoever is asked agrees.
 func (h *human) fill(ctx context.Context, at *url.URL, page []byte) (*http.Request, error) {
-	action, fields, err := formOf(page)
+	action, fields, err := testform.First(bytes.NewReader(page))
 	if err != nil {
 		return nil, err
 	}
@@ -110,34 +110,6 @@ func (h *human) fill(ctx context.Context, at *url.URL, page []byte) (*http.Reque
 	req.Header.Set("Origin", at.Scheme+"://"+at.Host)
 	req.Header.Set("Sec-Fetch-Site", "same-origin")
 	return req, nil
-}
-
-// formOf reads the first form of a page as a browser submits it, less the button.
-func formOf(page []byte) (action string, fields url.Values, err error) {
-	root, err := html.Parse(bytes.NewReader(page))
-	if err != nil {
-		return "", nil, err
-	}
-	fields = url.Values{}
-	for n := range root.Descendants() {
-		attr := map[string]string{}
-		for _, a := range n.Attr {
-			attr[a.Key] = a.Val
-		}
-		_, checked := attr["checked"]
-		switch {
-		case n.Type != html.ElementNode:
-		case n.Data == "form" && action == "":
-			action = attr["action"]
-		case n.Data == "input" && (attr["type"] == "radio" || attr["type"] == "checkbox") && !checked:
-		case n.Data == "input" && attr["name"] != "":
-			fields.Set(attr["name"], attr["value"])
-		}
-	}
-	if action == "" {
-		return "", nil, errors.New("the page has no form")
-	}
-	return action, fields, nil
 }
 
 func titleOf(page []byte) string {

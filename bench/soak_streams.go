@@ -14,12 +14,8 @@ import (
 
 // stream listens for a while.
 func (s *soak) stream(ctx context.Context, linger time.Duration) {
-	g := s.ledger.pick(false)
+	g, u := s.ledger.pickUsable()
 	if g == nil {
-		return
-	}
-	u := s.ledger.use(g)
-	if time.Until(u.access.until) < clockSlack {
 		return
 	}
 	excused := s.since()
@@ -78,12 +74,8 @@ func (l *ledger) streamEnded(g *grant, err error, excused bool) {
 
 // hangUp goes away in the middle of a call, and wants the backend to know soon.
 func (s *soak) hangUp(ctx context.Context) {
-	g := s.ledger.pick(false)
+	g, u := s.ledger.pickUsable()
 	if g == nil {
-		return
-	}
-	u := s.ledger.use(g)
-	if time.Until(u.access.until) < clockSlack {
 		return
 	}
 	excused := s.since()
@@ -116,12 +108,8 @@ func (s *soak) hangUp(ctx context.Context) {
 
 // readSlowly opens a stream of which there is no end and reads a little of it.
 func (s *soak) readSlowly(ctx context.Context) {
-	g := s.ledger.pick(false)
+	g, u := s.ledger.pickUsable()
 	if g == nil {
-		return
-	}
-	u := s.ledger.use(g)
-	if time.Until(u.access.until) < clockSlack {
 		return
 	}
 	excused := s.since()

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/net/html"
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testform"
 )
 
 // stop is where a sign-in ended before there was a code.
@@ -47,7 +47,7 @@ func (c client) signIn(ctx context.Context) (code string, end stop, err error) {
 	if err != nil || page.status != http.StatusOK {
 		return "", stop{"/authorize", page.status}, err
 	}
-	action, fields, err := consentForm(page.body)
+	action, fields, err := testform.First(bytes.NewReader(page.body))
 	if err != nil {
 		return "", stop{"/authorize", page.status}, err
 	}
@@ -95,34 +95,6 @@ func (c client) browser() *http.Client {
 	}}
 }
 
-// consentForm reads the first form of a page as a browser submits it.
-func consentForm(page []byte) (action string, fields url.Values, err error) {
-	root, err := html.Parse(bytes.NewReader(page))
-	if err != nil {
-		return "", nil, err
-	}
-	fields = url.Values{}
-	for n := range root.Descendants() {
-		attr := map[string]string{}
-		for _, a := range n.Attr {
-			attr[a.Key] = a.Val
-		}
-		_, checked := attr["checked"]
-		switch {
-		case n.Type != html.ElementNode:
-		case n.Data == "form" && action == "":
-			action = attr["action"]
-		case n.Data == "input" && (attr["type"] == "radio" || attr["type"] == "checkbox") && !checked:
-		case n.Data == "input" && attr["name"] != "":
-			fields.Set(attr["name"], attr["value"])
-		}
-	}
-	if action == "" {
-		return "", nil, errors.New("the page has no form")
-	}
-	return action, fields, nil
-}
-
 // submit sends a form of our own pages.
 func (c client) submit(ctx context.Context, path string, fields url.Values) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.origin+path, strings.NewReader(fields.Encode()))
@@ -143,7 +115,7 @@ func signOutForm(t *testing.T, c client) url.Values {
 	if err != nil || page.status != http.StatusOK {
 		t.Fatalf("the sign-out page: %d, %v", page.status, err)
 	}
-	_, fields, err := consentForm(page.body)
+	_, fields, err := testform.First(bytes.NewReader(page.body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/net/html"
+	"github.com/caddy-mcp/caddy-mcp-oauth/internal/testform"
 )
 
 const (
@@ -99,22 +99,9 @@ func consentForm(t *testing.T, resp *http.Response, err error) (action string, f
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	page, err := html.Parse(resp.Body)
+	action, fields, err = testform.First(resp.Body)
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("the consent page: %s, %v", resp.Status, err)
-	}
-	fields = url.Values{}
-	for n := range page.Descendants() {
-		attr := map[string]string{}
-		for _, a := range n.Attr {
-			attr[a.Key] = a.Val
-		}
-		switch {
-		case n.Type == html.ElementNode && n.Data == "form" && action == "":
-			action = attr["action"]
-		case n.Type == html.ElementNode && n.Data == "input" && attr["name"] != "":
-			fields.Set(attr["name"], attr["value"])
-		}
 	}
 	return action, fields
 }
