@@ -76,6 +76,14 @@ func TestDerivedIssuer(t *testing.T) {
 			want: []string{"localhost http://localhost:8080", "localhost http://localhost:8081"},
 		},
 		{
+			name: "two servers of one issuer", options: "\t\tissuer https://mcp.example.com",
+			sites: "a.example.com " + gatewayLine + "b.example.com:8443 {\n\tmcp_gateway localhost:3000 {\n\t\tlb_policy first\n\t}\n}\n",
+			want: []string{
+				"a.example.com https://mcp.example.com", "b.example.com https://mcp.example.com",
+				"mcp.example.com https://mcp.example.com", "mcp.example.com https://mcp.example.com",
+			},
+		},
+		{
 			name: "inside of handle and route", sites: "mcp.example.com {\n\thandle {\n\t\troute {\n\t\t\tmcp_gateway localhost:3000\n\t\t}\n\t}\n}\n",
 			want: []string{"mcp.example.com https://mcp.example.com"},
 		},
@@ -182,6 +190,11 @@ func TestIssuerRefused(t *testing.T) {
 		{
 			name: "two sites under the global issuer", options: "\t\tissuer https://mcp.example.com", sites: "a.example.com " + gatewayLine + "b.example.com " + gatewayLine,
 			want: []string{"the path /mcp is protected twice under https://mcp.example.com", "site b.example.com"},
+		},
+		{
+			name: "two servers that tell the backend in two ways", options: "\t\tissuer https://mcp.example.com",
+			sites: "a.example.com " + gatewayLine + "b.example.com:8443 {\n\tmcp_gateway localhost:3000 {\n\t\theader_up -X-Mcp-Scope\n\t}\n}\n",
+			want:  []string{"the path /mcp is protected by two servers under https://mcp.example.com", "give both the same options"},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

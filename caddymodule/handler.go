@@ -172,9 +172,6 @@ func (h *Handler) join(where placement) error {
 	if err != nil {
 		return err
 	}
-	if h.deferIdentity {
-		fingerprint = append(fingerprint, " deferred"...)
-	}
 	return h.app.register(&site{
 		handler: h, where: where, origins: origins, resource: resource, fingerprint: string(fingerprint),
 	})

@@ -16,7 +16,7 @@ type site struct {
 	where       placement
 	origins     []origin
 	resource    *gateway.Resource
-	fingerprint string // of the configuration
+	fingerprint string // of the configuration, less the proxy's
 }
 
 // register adds a handler to the table of its configuration. A path can be
@@ -33,7 +33,13 @@ func (a *App) register(s *site) error {
 			if !slices.Contains(other.origins, o) {
 				continue
 			}
-			if p, ok := commonPath(s.resource, other.resource); ok {
+			p, ok := commonPath(s.resource, other.resource)
+			switch {
+			case !ok:
+			case s.sameButForProxy(other):
+				return fmt.Errorf("the path %s is protected by two servers under %s, and only the proxy of one names an identity header; "+
+					"give both the same options", p, o.url)
+			default:
 				return fmt.Errorf("the path %s is protected twice under %s; "+
 					"give each MCP server a path of its own, as in mcp_gateway /weather/mcp", p, o.url)
 			}
@@ -43,7 +49,13 @@ func (a *App) register(s *site) error {
 	return nil
 }
 
+// sameResource reports the resource of another server that one guard can serve with
+// ours. Guards set the identity headers, or leave them to the proxy's transport.
 func (s *site) sameResource(o *site) bool {
+	return s.sameButForProxy(o) && s.resource.DeferIdentity == o.resource.DeferIdentity
+}
+
+func (s *site) sameButForProxy(o *site) bool {
 	return s.where.server != o.where.server && s.fingerprint == o.fingerprint
 }
 
