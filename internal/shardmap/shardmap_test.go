@@ -143,9 +143,16 @@ func TestStaleValuesGo(t *testing.T) {
 func TestTidyTakesNoNewcomer(t *testing.T) {
 	t.Parallel()
 	m := New[string](2)
-	m.DropWhen(func(v string) bool { return v == "stale" })
-	m.Set(key(1), "stale")
+	m.DropWhen(func(v string) bool { return v != "good" })
+	m.Set(key(1), "good")
+	m.Set(key(2), "good")
 	m.Delete(key(1))
+	m.Delete(key(2))
+	m.Set(key(1), "good") // in the place of 2, and its own still has its name
+	m.Set(key(3), "good")
+	if _, ok := m.Get(key(1)); !ok {
+		t.Fatal("it went for what lay in its place before")
+	}
 	for i := range 10 {
 		m.Set(key(2), "good")
 		m.Set(key(10+i), "good")
