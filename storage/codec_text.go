@@ -21,9 +21,15 @@ const (
 
 func escaped(r rune) bool { return escapeFirst <= r && r <= escapeLast }
 
+// plain reports whether escape and unescape leave s as it is.
+func plain(s string) bool {
+	const lead = 0xF4 // first byte of every escaped rune, and of few others
+	return utf8.ValidString(s) && (strings.IndexByte(s, lead) < 0 || strings.IndexFunc(s, escaped) < 0)
+}
+
 // escape returns s as valid UTF-8.
 func escape(s string) string {
-	if utf8.ValidString(s) && strings.IndexFunc(s, escaped) < 0 {
+	if plain(s) {
 		return s
 	}
 	var b strings.Builder
@@ -43,7 +49,7 @@ func escape(s string) string {
 
 // unescape undoes escape.
 func unescape(s string) string {
-	if strings.IndexFunc(s, escaped) < 0 {
+	if plain(s) {
 		return s
 	}
 	var b strings.Builder
@@ -57,12 +63,44 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// rewriteStrings returns a copy of rec with f applied to every string in it. The
-// copy may share what has no strings, times and byte slices.
+// rewriteStrings returns rec if all strings in it are plain, as nearly always, or a
+// copy with f applied to them. The copy may share what has no strings, times and byte
+// slices.
 func rewriteStrings[R Record](rec *R, f func(string) string) *R {
-	out := mapStrings(reflect.ValueOf(rec).Elem(), f)
+	v := reflect.ValueOf(rec).Elem()
+	if allPlain(v) {
+		return rec
+	}
+	out := mapStrings(v, f)
 	copied, _ := out.Interface().(R)
 	return &copied
+}
+
+func allPlain(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.String:
+		return plain(v.String())
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[time.Time]() {
+			return true
+		}
+		for i := range v.NumField() {
+			if !allPlain(v.Field(i)) {
+				return false
+			}
+		}
+	case reflect.Slice:
+		if v.Type().Elem().Kind() == reflect.Uint8 {
+			return true
+		}
+		for i := range v.Len() {
+			if !allPlain(v.Index(i)) {
+				return false
+			}
+		}
+	default:
+	}
+	return true
 }
 
 func mapStrings(v reflect.Value, f func(string) string) reflect.Value {

@@ -67,14 +67,14 @@ func readFixtures(t *testing.T) map[string][]byte {
 func reads[R Record](want *R) func(*testing.T, []byte) {
 	return func(t *testing.T, raw []byte) {
 		t.Helper()
-		got, err := Decode[R](raw)
+		got, form, err := Decode[R](raw)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("it reads otherwise (-want +got):\n%s", diff)
 		}
-		again, err := Rewrite(raw, got)
+		again, err := form.Rewrite(got)
 		if err != nil {
 			t.Fatal(err)
 		}

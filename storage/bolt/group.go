@@ -81,11 +81,11 @@ func (t table[R]) dropGroup(w *writeTx, g group[R], owner key, each func(*R)) er
 // dropMembers is dropGroup for some of its members.
 func (t table[R]) dropMembers(w *writeTx, g group[R], owner key, members []key, each func(*R)) error {
 	for _, k := range members {
-		rec, raw, err := t.load(w.tx, k)
+		rec, _, err := t.load(w.tx, k)
 		switch {
 		case err != nil:
 			err = t.forget(w, k)
-		case raw == nil || g.of(rec) != owner:
+		case rec == nil || g.of(rec) != owner:
 			w.changed = true
 			err = w.tx.Bucket(g.bucket).Delete(append(owner[:], k[:]...))
 		default:

@@ -59,7 +59,7 @@ func kindOf[R storage.Record](name storage.Kind, t table[R]) kind {
 			return false, err
 		},
 		parse: func(data []byte) (func(*writeTx) error, error) {
-			rec, err := storage.Decode[R](data)
+			rec, _, err := storage.Decode[R](data)
 			if err != nil {
 				return nil, err
 			}

@@ -64,7 +64,7 @@ func (t table[R]) collect(tx *bbolt.Tx, after []byte, limit int) (lists []*list,
 		name, raw = cursor.Next()
 	}
 	for n := 0; name != nil && n < limit; n++ {
-		rec, err := storage.Decode[R](raw)
+		rec, _, err := storage.Decode[R](raw)
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", t.bucket, err)
 		}

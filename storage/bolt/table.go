@@ -44,20 +44,20 @@ func (t table[R]) get(tx *bbolt.Tx, k key, now time.Time) (*R, error) {
 	return rec, nil
 }
 
-// load returns the record at k with its stored form, both nil if there is none.
-func (t table[R]) load(tx *bbolt.Tx, k key) (*R, []byte, error) {
+// load returns the record at k, nil if there is none, and its stored form.
+func (t table[R]) load(tx *bbolt.Tx, k key) (rec *R, form storage.Form[R], err error) {
 	raw := tx.Bucket(t.bucket).Get(k[:])
 	if raw == nil {
-		return nil, nil, nil
+		return nil, form, nil
 	}
-	rec, err := storage.Decode[R](raw)
+	rec, form, err = storage.Decode[R](raw)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", t.bucket, err)
+		return nil, form, fmt.Errorf("%s: %w", t.bucket, err)
 	}
 	if t.key(rec) != k {
-		return nil, nil, fmt.Errorf("%s: a record lies under another one's key: %w", t.bucket, ErrDamaged)
+		return nil, form, fmt.Errorf("%s: a record lies under another one's key: %w", t.bucket, ErrDamaged)
 	}
-	return rec, raw, nil
+	return rec, form, nil
 }
 
 // insert stores a new record, storage.ErrExists if its key is taken. One past
@@ -86,21 +86,21 @@ func (t table[R]) insert(w *writeTx, rec *R) error {
 // replace stores rec in place of what lies at its key, if anything does.
 func (t table[R]) replace(w *writeTx, rec *R) error {
 	k := t.key(rec)
-	old, raw, err := t.load(w.tx, k)
+	old, form, err := t.load(w.tx, k)
 	if err != nil {
 		return err
 	}
 	if old == nil {
 		return t.insert(w, rec)
 	}
-	return t.rewrite(w, k, raw, t.listings(old, k), rec)
+	return t.rewrite(w, k, form, t.listings(old, k), rec)
 }
 
 // edit lets change alter the record at k, and stores it where that says so. It is
 // for verbs that look at what they replace: reading a record costs more than most
 // of what is done with it, and all writes wait for one another.
 func (t table[R]) edit(w *writeTx, k key, change func(*R) (changed bool, err error)) (*R, error) {
-	rec, raw, err := t.load(w.tx, k)
+	rec, form, err := t.load(w.tx, k)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +110,7 @@ func (t table[R]) edit(w *writeTx, k key, change func(*R) (changed bool, err err
 	before := t.listings(rec, k)
 	changed, err := change(rec)
 	if err == nil && changed {
-		err = t.rewrite(w, k, raw, before, rec)
+		err = t.rewrite(w, k, form, before, rec)
 	}
 	if err != nil {
 		return nil, err
@@ -119,8 +119,8 @@ func (t table[R]) edit(w *writeTx, k key, change func(*R) (changed bool, err err
 }
 
 // rewrite stores rec in place of the record at k that was stored as old.
-func (t table[R]) rewrite(w *writeTx, k key, old []byte, listed []listing, rec *R) error {
-	raw, err := storage.Rewrite(old, rec)
+func (t table[R]) rewrite(w *writeTx, k key, old storage.Form[R], listed []listing, rec *R) error {
+	raw, err := old.Rewrite(rec)
 	if err != nil {
 		return err
 	}
@@ -174,11 +174,11 @@ func (t table[R]) evict(w *writeTx, k key) error {
 // drop deletes what lies at k, if anything does, expired or not, and even what
 // cannot be read.
 func (t table[R]) drop(w *writeTx, k key) error {
-	rec, raw, err := t.load(w.tx, k)
+	rec, _, err := t.load(w.tx, k)
 	if err != nil {
 		return t.forget(w, k)
 	}
-	if raw == nil {
+	if rec == nil {
 		return nil
 	}
 	return t.remove(w, k, rec)

@@ -85,7 +85,7 @@ func chestOf[R storage.Record](t table[R]) chest {
 		layout: t.layout, kind: t.kind,
 		export: t.export,
 		values: func(data []byte) ([]any, error) {
-			rec, err := storage.Decode[R](data)
+			rec, _, err := storage.Decode[R](data)
 			if err != nil {
 				return nil, err
 			}
@@ -106,7 +106,7 @@ func (t table[R]) export(ctx context.Context, tx pgx.Tx, sql string, now time.Ti
 		if err := rows.Scan(&raw); err != nil {
 			return false, err
 		}
-		rec, err := storage.Decode[R](raw)
+		rec, _, err := storage.Decode[R](raw)
 		if err != nil {
 			return false, err
 		}

@@ -35,8 +35,8 @@ type table[R storage.Record] struct {
 
 // row is what a statement found of a record.
 type row[R storage.Record] struct {
-	rec *R
-	raw []byte
+	rec  *R
+	form storage.Form[R]
 }
 
 // errForeign: what lies under a key is another record. Nobody but a person with
@@ -45,14 +45,14 @@ var errForeign = errors.New("a record lies under another one's key")
 
 // decode reads what was found under a key.
 func (t table[R]) decode(key, raw []byte) (row[R], error) {
-	rec, err := storage.Decode[R](raw)
+	rec, form, err := storage.Decode[R](raw)
 	if err != nil {
 		return row[R]{}, fmt.Errorf("%s: %w", t.name, err)
 	}
 	if !bytes.Equal(t.key(rec), key) {
 		return row[R]{}, fmt.Errorf("%s: %w", t.name, errForeign)
 	}
-	return row[R]{rec: rec, raw: raw}, nil
+	return row[R]{rec: rec, form: form}, nil
 }
 
 // live returns the record if there is one that is not past its end.
@@ -115,7 +115,7 @@ func (t table[R]) replace(w *tx, old row[R], rec *R) error {
 	if old.rec == nil {
 		return t.insert(w, rec)
 	}
-	raw, err := storage.Rewrite(old.raw, rec)
+	raw, err := old.form.Rewrite(rec)
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func (t table[R]) contents(ctx context.Context, s *Store, keys []key) ([][]byte,
 }
 
 func (t table[R]) shelve(data []byte) (key, string, error) {
-	rec, err := storage.Decode[R](data)
+	rec, _, err := storage.Decode[R](data)
 	if err != nil {
 		return "", "", fmt.Errorf("%s: %w", t.kind, err)
 	}

@@ -31,6 +31,7 @@ type found[R storage.Record] struct {
 	// stored is the whole of it, "" for nothing, and rec what it says.
 	stored string
 	rec    *R
+	form   storage.Form[R]
 	// now is the time of the read.
 	now time.Time
 }
@@ -82,26 +83,26 @@ func (t table[R]) loadAll(ctx context.Context, s *Store, keys ...key) ([]loaded[
 	for i, stored := range reply[1:] {
 		all[i].stored, all[i].now = stored, now
 		if stored != "" {
-			all[i].rec, all[i].err = t.decode(keys[i], stored)
+			all[i].rec, all[i].form, all[i].err = t.decode(keys[i], stored)
 		}
 	}
 	return all, nil
 }
 
 // decode reads a stored record and wants it to be the one of its key.
-func (t table[R]) decode(k key, stored string) (*R, error) {
+func (t table[R]) decode(k key, stored string) (rec *R, form storage.Form[R], err error) {
 	data, err := content(stored)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", t.kind, err)
+		return nil, form, fmt.Errorf("%s: %w", t.kind, err)
 	}
-	rec, err := storage.Decode[R](data)
+	rec, form, err = storage.Decode[R](data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", t.kind, err)
+		return nil, form, fmt.Errorf("%s: %w", t.kind, err)
 	}
 	if t.key(rec) != k {
-		return nil, fmt.Errorf("%s: %w (a record lies under another one's key)", t.kind, ErrDamaged)
+		return nil, form, fmt.Errorf("%s: %w (a record lies under another one's key)", t.kind, ErrDamaged)
 	}
-	return rec, nil
+	return rec, form, nil
 }
 
 // get is the whole of a verb that reads one record.

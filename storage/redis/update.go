@@ -58,7 +58,7 @@ func (t table[R]) commit(ctx context.Context, s *Store, k key, f found[R], live 
 	value, announced := "", ""
 	named := f.rec
 	if next.put != nil {
-		data, err := t.encode(f.stored, next.put)
+		data, err := f.form.Rewrite(next.put)
 		if err != nil {
 			return false, err
 		}
@@ -78,16 +78,4 @@ func (t table[R]) commit(ctx context.Context, s *Store, k key, f found[R], live 
 	default:
 		return false, refusal(reply)
 	}
-}
-
-// encode keeps what a newer version wrote into the record that is replaced.
-func (t table[R]) encode(stored string, rec *R) ([]byte, error) {
-	if stored == "" {
-		return storage.Encode(rec)
-	}
-	old, err := content(stored)
-	if err != nil {
-		return nil, err
-	}
-	return storage.Rewrite(old, rec)
 }

@@ -124,7 +124,7 @@ func FuzzStoredForm(f *testing.F) {
 	f.Add("\n\x01{}")
 	f.Add("- - - -\n\x01{\"issuer\":\"a\",\"id\":\"b\"}")
 	f.Fuzz(func(t *testing.T, value string) {
-		g, err := grants.decode(keyOf("a", "b"), value)
+		g, _, err := grants.decode(keyOf("a", "b"), value)
 		if (g == nil) != (err != nil) {
 			t.Errorf("%v beside %v", g, err)
 		}
