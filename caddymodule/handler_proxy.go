@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/headers"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-mcp/caddy-mcp-oauth/gateway"
 )
@@ -42,9 +43,17 @@ func (h *Handler) loadProxy(ctx caddy.Context) error {
 		if ops != nil && touchesHost(ops) {
 			transport.UpstreamHost = false
 		}
+		transport.quiet = !readsSentHeaders(ctx, proxy)
 		h.deferIdentity = (ops == nil || !namesUnclear(ops)) && !mentionsIdentity(options)
 	}
 	return nil
+}
+
+// readsSentHeaders reports whether a proxy has a use for headers of requests that were
+// sent: to choose whether to try again, or for the debug log.
+func readsSentHeaders(ctx caddy.Context, proxy *reverseproxy.Handler) bool {
+	return proxy.LoadBalancing != nil && len(proxy.LoadBalancing.RetryMatch) > 0 ||
+		ctx.Logger(proxy).Core().Enabled(zapcore.DebugLevel)
 }
 
 // mentionsIdentity reports whether the options of a proxy name an identity header, in

@@ -21,6 +21,10 @@ type Transport struct {
 	// requests, and not the name that the client used. It gives way to
 	// operations on Host of a proxy inside of the guard. Default: false.
 	UpstreamHost bool `json:"upstream_host,omitempty"`
+
+	// quiet hides the headers of what was sent, see hideHeaders. It is for the proxy of
+	// our own handler, which knows what else looks at them.
+	quiet bool
 }
 
 // CaddyModule returns the Caddy module information.
@@ -46,8 +50,19 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 	}
 	out.Header = a.WithIdentity(r.Header)
-	return t.HTTPTransport.RoundTrip(&out)
+	resp, err := t.HTTPTransport.RoundTrip(&out)
+	if t.quiet && (err != nil || resp.StatusCode != http.StatusSwitchingProtocols) {
+		hideHeaders(r)
+	}
+	return resp, err
 }
+
+// hideHeaders takes the headers from a request that was sent. `reverse_proxy` gives
+// every attempt a request of its own, and has no use for it after the transport but to
+// encode all headers as JSON in case something should be logged: a twentieth of what a
+// call costs, and session ids and tokens in the log if a stream breaks off. It looks at
+// them once more where the backend switches protocols, and in `retry_match`.
+func hideHeaders(r *http.Request) { r.Header = http.Header{} }
 
 var (
 	_ caddy.Provisioner                                = (*Transport)(nil)

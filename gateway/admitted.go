@@ -46,10 +46,13 @@ func (a *Admitted) setIdentity(h http.Header) {
 	}
 }
 
-// WithIdentity returns a copy of the header with the identity headers set that the
-// guard left to the proxy, see Resource.DeferIdentity. It may be called again for
-// every attempt.
+// WithIdentity returns the header with the identity headers set that the guard left to
+// the proxy, see Resource.DeferIdentity: a copy, if there are any. It may be called
+// again for every attempt.
 func (a *Admitted) WithIdentity(h http.Header) http.Header {
+	if len(a.names) == 0 {
+		return h
+	}
 	out := make(http.Header, len(h)+len(a.names))
 	maps.Copy(out, h)
 	a.setIdentity(out)
