@@ -45,7 +45,8 @@ type streamShard struct {
 
 // stream is one guarded request. It must not be copied once added.
 type stream struct {
-	// Guarded by the shard's mu. grant is replaced by adoptStreams only.
+	// Guarded by the shard's mu. next is nil once the handler is about to return, and
+	// grant is replaced by adoptStreams only.
 	prev, next *stream
 	grant      *liveGrant
 	cancel     context.CancelCauseFunc
@@ -59,19 +60,13 @@ type stream struct {
 	ended atomic.Pointer[error]
 }
 
-// lastWords is how long a client may take to read the end of what we ended.
-const lastWords = time.Second
-
 // end ends the request. An event stream ends as if the backend had said all: to the
 // proxy between us and the backend anything else is a failure, which it logs with the
 // headers of the request, identity and assertion included. Any other answer must not
 // look complete if it is not.
 func (s *stream) end(cause error) {
-	if s.ended.CompareAndSwap(nil, &cause) && s.client != nil {
-		// A client that does not read would hold the request, and with it the end of
-		// the process, for as long as it likes. Writers that know no deadline do not
-		// wait for a client.
-		_ = http.NewResponseController(s.client).SetWriteDeadline(time.Now().Add(lastWords))
+	if s.ended.CompareAndSwap(nil, &cause) {
+		s.hurry()
 	}
 	if s.open.Load() {
 		s.cancel(io.EOF)
@@ -133,7 +128,9 @@ func (s *stream) remove() {
 	s.cancel(nil)
 	s.shard.mu.Lock()
 	s.prev.next, s.next.prev = s.next, s.prev
+	s.prev, s.next = nil, nil
 	s.shard.mu.Unlock()
+	s.hurryServer()
 }
 
 // markOpen says that the response is an event stream.

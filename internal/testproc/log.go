@@ -26,6 +26,12 @@ func (l *Log) String() string {
 	return l.buf.String()
 }
 
+// FirstLines are at most n lines of a text.
+func FirstLines(text string, n int) string {
+	lines := strings.SplitN(text, "\n", n+1)
+	return strings.Join(lines[:min(n, len(lines))], "\n")
+}
+
 // LastLines are at most n lines of a text.
 func LastLines(text string, n int) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")

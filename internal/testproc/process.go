@@ -106,8 +106,8 @@ func (p *Process) Finish(t testing.TB) {
 	}
 	text := p.Log.String()
 	for _, bad := range []string{"panic", "DATA RACE", "fatal error"} {
-		if strings.Contains(text, bad) {
-			t.Errorf("the log of %s contains %q", p.Name, bad)
+		if at := strings.Index(text, bad); at >= 0 {
+			t.Errorf("the log of %s contains %q:\n%s", p.Name, bad, FirstLines(text[at:], 80))
 		}
 	}
 	if t.Failed() {

@@ -96,7 +96,7 @@ func TestProcessFails(t *testing.T) {
 		"another status": {status: http.StatusOK, want: []string{"it answers http://127.0.0.1:", "401 Unauthorized, want 200"}},
 		"it dies":        {say: "no such file", status: http.StatusUnauthorized, dies: true, want: []string{"it did not start:\nno such file"}},
 		"a panic":        {say: "panic: x", status: http.StatusUnauthorized, want: []string{`the log of it contains "panic"`, "the end of the log of it:\npanic: x"}},
-		"a data race":    {say: "WARNING: DATA RACE", status: http.StatusUnauthorized, want: []string{`contains "DATA RACE"`}},
+		"a data race":    {say: "WARNING: DATA RACE\nin a function", status: http.StatusUnauthorized, want: []string{"contains \"DATA RACE\":\nDATA RACE\nin a function"}},
 		"a fatal error":  {say: "fatal error: all goroutines are asleep", status: http.StatusUnauthorized, want: []string{`contains "fatal error"`}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -185,6 +185,14 @@ func TestFreePort(t *testing.T) {
 			t.Fatalf("port %d, after %v", port, seen)
 		}
 		seen[port] = true
+	}
+}
+
+func TestFirstLines(t *testing.T) {
+	for n, want := range map[int]string{0: "", 2: "a\nb", 9: "a\nb\nc"} {
+		if got := testproc.FirstLines("a\nb\nc", n); got != want {
+			t.Errorf("first %d: %q, want %q", n, got, want)
+		}
 	}
 }
 
