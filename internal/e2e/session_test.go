@@ -176,7 +176,7 @@ func stepSignOut(t *testing.T, s *session) {
 	s.tab.Click("button")
 	s.tab.WaitURL(s.gateway.origin + "/signout")
 	signedOut := func() bool {
-		return chromium.Eval[bool](s.tab, `document.querySelector("h1").innerText === "You are not signed in"`)
+		return chromium.Eval[bool](s.tab, `document.querySelector("h1")?.innerText === "You are not signed in"`)
 	}
 	eventually(t, "sign-out", signedOut)
 	s.tab.Open(s.gateway.origin + "/signout")

@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -136,15 +137,18 @@ func TestFileGrowsDuringAnExport(t *testing.T) {
 // waits for the export, and everybody who signs in waits with it.
 func TestExportGivesUpOnAReaderThatStopped(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, testExportGivesUp)
+}
+
+func testExportGivesUp(t *testing.T) {
 	s, clock := open(t, tempPath(t))
-	s.exportPatience = 50 * time.Millisecond
 	fill(t, s, clock.Now(), 400, "many")
 	next, stop := iter.Pull2(s.Export(t.Context()))
 	defer stop()
 	if _, err, ok := next(); err != nil || !ok {
 		t.Fatal(err)
 	}
-	time.Sleep(10 * s.exportPatience)
+	time.Sleep(2 * s.exportPatience)
 	for {
 		_, err, ok := next()
 		if !ok {

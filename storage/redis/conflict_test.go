@@ -23,7 +23,7 @@ func zed(score float64, member string) redis.Z { return redis.Z{Score: score, Me
 func TestAStormOnOneRecordEnds(t *testing.T) {
 	t.Parallel()
 	s, _ := open(t)
-	const callers, times = 100, 3
+	const callers, times = 64, 2
 	var (
 		wg      sync.WaitGroup
 		failed  atomic.Int64

@@ -5,6 +5,7 @@ package local
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -14,15 +15,16 @@ import (
 )
 
 // TestContract: a list has no provider. What happens there happens by loading
-// another configuration.
+// another configuration. Time stands still: with it guesses are given back.
 func TestContract(t *testing.T) {
 	t.Parallel()
+	today := time.Date(2026, time.March, 1, 12, 0, 0, 0, time.UTC)
 	upstreamtest.Run(t, upstreamtest.Harness{Start: func(t *testing.T, _ upstreamtest.Config) *upstreamtest.World {
 		passwords := [2]string{"correct horse", "battery staple"}
 		cfg := Config{Users: []User{
 			{Name: "alice", Hash: hashOf(t, passwords[0]), Email: "alice@home.example", Groups: []string{"Family", "Parents"}},
 			{Name: "bob", Hash: hashOf(t, passwords[1]), Groups: []string{"Family"}},
-		}, Throttle: NewThrottle(nil)}
+		}, Throttle: NewThrottle(func() time.Time { return today })}
 		w := &upstreamtest.World{
 			Upstream: mustNew(t, cfg),
 			People: [2]identity.Identity{
