@@ -23,14 +23,17 @@ type comparison struct {
 	cpu, p99 ratio
 	// baseline is the processor time of a call on the second side.
 	baseline time.Duration
+	// allocated is what a call of either side allocates.
+	allocated [2]allocation
 }
 
 // compare runs a and b in turns, over connections that stay open. Processor time is
 // counted over both turns: what a side does after its own, such as collecting garbage,
 // is its cost as well.
 func compare(a, b contender, conns int, o options) (comparison, error) {
+	sides := []contender{a, b}
 	var loads [2]*load
-	for i, c := range []contender{a, b} {
+	for i, c := range sides {
 		l, err := c.call.open(conns)
 		if err != nil {
 			return comparison{}, err
@@ -42,6 +45,10 @@ func compare(a, b contender, conns int, o options) (comparison, error) {
 			}
 		}
 		loads[i] = l
+	}
+	before, err := allocatedBy(sides, loads)
+	if err != nil {
+		return comparison{}, err
 	}
 	var cpus, tails [2][]float64
 	for range o.rounds {
@@ -55,7 +62,12 @@ func compare(a, b contender, conns int, o options) (comparison, error) {
 		}
 	}
 	mean, _ := meanAndDeviation(cpus[1])
-	return comparison{pairedRatio(cpus[0], cpus[1]), pairedRatio(tails[0], tails[1]), time.Duration(mean)}, nil
+	c := comparison{cpu: pairedRatio(cpus[0], cpus[1]), p99: pairedRatio(tails[0], tails[1]), baseline: time.Duration(mean)}
+	after, err := allocatedBy(sides, loads)
+	for i := range after {
+		c.allocated[i] = after[i].since(before[i])
+	}
+	return c, err
 }
 
 // sideOfRound is one side in one round.

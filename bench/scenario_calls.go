@@ -43,7 +43,7 @@ func calls(r *rig, o options, report *report) error {
 		if err := profileBoth(o, fmt.Sprint("calls-", conns), conns, r.viaGateway(1), r.viaPlain()); err != nil {
 			return err
 		}
-		report.add(fmt.Sprintf("calls, %d connections", conns), c.cpu, "≤ 1.03", fmt.Sprintf("p99 %s, plain %s a call", c.p99, c.baseline.Round(100*time.Nanosecond)))
+		report.add(fmt.Sprintf("calls, %d connections", conns), c.cpu, "≤ 1.03", fmt.Sprintf("p99 %s, plain %s a call; %s, plain %s", c.p99, c.baseline.Round(100*time.Nanosecond), c.allocated[0], c.allocated[1]))
 	}
 	return nil
 }
