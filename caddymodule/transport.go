@@ -62,7 +62,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // encode all headers as JSON in case something should be logged: a twentieth of what a
 // call costs, and session ids and tokens in the log if a stream breaks off. It looks at
 // them once more where the backend switches protocols, and in `retry_match`.
-func hideHeaders(r *http.Request) { r.Header = http.Header{} }
+func hideHeaders(r *http.Request) { r.Header = nil }
 
 var (
 	_ caddy.Provisioner                                = (*Transport)(nil)
