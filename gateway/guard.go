@@ -5,7 +5,6 @@ package gateway
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -27,8 +26,10 @@ type Guard struct {
 	origins  originSet
 	// keys sign what the backend is told of the caller.
 	keys *issuerKeys
-	// challenges by the URL path they are for, see challengeFor.
-	challenges map[string]oauth.Challenge
+	// challenges by the URL path they are for, see challengePath, and the answers that
+	// carry them.
+	challenges   map[string]oauth.Challenge
+	unauthorized map[unauthorizedKey]unauthorized
 }
 
 // Unavailable is an infrastructure failure: nothing was decided, nothing was
@@ -114,7 +115,7 @@ func (g *Guard) authenticate(w http.ResponseWriter, r *http.Request, now time.Ti
 	switch {
 	case bad != nil:
 	case !ok:
-		g.challenge(w, r, "", "")
+		g.challenge(w, r, missingToken)
 		return nil, nil
 	default:
 		tok, err := g.st.admit(r.Context(), raw, g.issuer, g.resource, now)
@@ -128,22 +129,6 @@ func (g *Guard) authenticate(w http.ResponseWriter, r *http.Request, now time.Ti
 	}
 	g.refuse(w, r, bad.HTTPStatus(), "authorization_header", bad.Description)
 	return nil, nil
-}
-
-// notVerified answers a refused token, and returns what could not be decided.
-func (g *Guard) notVerified(w http.ResponseWriter, r *http.Request, err error) error {
-	var refused refusedToken
-	if !errors.As(err, &refused) {
-		if errors.Is(err, errUpstreamOutage) {
-			w.Header().Set("Retry-After", "30")
-			return &Unavailable{err}
-		}
-		w.Header().Set("Retry-After", "5")
-		return &Unavailable{fmt.Errorf("look up grant: %w", err)}
-	}
-	g.log.Info("request refused", "reason", refused.reason, "resource", g.resource, "method", r.Method)
-	g.challenge(w, r, oauth.CodeInvalidToken, refused.description)
-	return nil
 }
 
 // admission is what let a request through.
@@ -205,7 +190,7 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 		defer context.AfterFunc(r.Context(), gw.stream.hangUp)()
 	}
 	if refused, overtaken := g.overtaken(a); overtaken {
-		g.challenge(w, r, oauth.CodeInvalidToken, refused.description)
+		g.challenge(w, r, refused)
 		return nil
 	}
 	if g.st.doubts.Load() != a.doubts {
@@ -279,33 +264,6 @@ func (g *Guard) checkOrigin(r *http.Request) (origin string, ok bool) {
 	return "", false
 }
 
-// challenge answers 401. Without credentials it carries no error code: the client
-// did nothing wrong yet (RFC 6750 §3.1, R8.5).
-func (g *Guard) challenge(w http.ResponseWriter, r *http.Request, code, description string) {
-	c := g.challengeFor(r.URL.Path)
-	c.Error, c.Description = code, description
-	w.Header().Set("WWW-Authenticate", c.String())
-	if description == "" {
-		description = "sign in to use this MCP server; see WWW-Authenticate"
-	}
-	writeJSON(w, http.StatusUnauthorized, &oauth.Error{Code: orElse(code, "unauthorized"), Description: description})
-}
-
-// challengeFor names the metadata document whose `resource` is the URL the client
-// used, with its trailing slash: some clients compare byte for byte (R2.5).
-func (g *Guard) challengeFor(path string) oauth.Challenge {
-	if c, ok := g.challenges[path]; ok {
-		return c
-	}
-	best := ""
-	for _, p := range append([]string{g.cfg.Path}, g.cfg.Also...) {
-		if _, ok := cutPathPrefix(path, p); ok && len(p) > len(best) {
-			best = p
-		}
-	}
-	return g.challenges[orElse(best, g.cfg.Path)]
-}
-
 func (g *Guard) refuse(w http.ResponseWriter, r *http.Request, status int, reason, description string, args ...any) {
 	code := oauth.CodeInvalidRequest
 	if status == http.StatusForbidden {
@@ -325,12 +283,14 @@ func newGuard(st *State, issuer string, cfg *Resource, log *slog.Logger) *Guard 
 	g := &Guard{
 		st: st, cfg: cfg, log: log, issuer: issuer, scheme: scheme, host: host, keys: st.keys.of(issuer),
 		resource: resourceURL(issuer, cfg.Path), origins: newOriginSet(issuer, cfg.AllowedOrigins),
-		challenges: map[string]oauth.Challenge{},
+		challenges: map[string]oauth.Challenge{}, unauthorized: map[unauthorizedKey]unauthorized{},
 	}
 	for _, p := range append([]string{cfg.Path}, cfg.Also...) {
 		for _, variant := range []string{p, strings.TrimSuffix(p, "/") + "/"} {
-			g.challenges[variant] = oauth.Challenge{
-				ResourceMetadata: issuer + wellKnownFor(variant), Scope: oauth.FormatScope(cfg.Scopes),
+			c := oauth.Challenge{ResourceMetadata: issuer + wellKnownFor(variant), Scope: oauth.FormatScope(cfg.Scopes)}
+			g.challenges[variant] = c
+			for _, refused := range tokenRefusals {
+				g.unauthorized[unauthorizedKey{variant, refused}] = newUnauthorized(c, refused)
 			}
 		}
 	}

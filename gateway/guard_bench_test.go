@@ -165,3 +165,23 @@ func TestGuardAllocations(t *testing.T) {
 		t.Errorf("%v allocations per request", got)
 	}
 }
+
+// Whoever tries tokens makes garbage that honest clients pay for: what is made of the
+// token, of the error, and one value for each of four headers.
+func TestForgedTokenAllocations(t *testing.T) {
+	bed := newTestbed(t)
+	good := bed.tokensOf(1)[0][0]
+	w := &discardWriter{header: http.Header{}}
+	r := bed.bearerRequest(t.Context(), "warm-up", person("1"))
+	r.Header = typicalHeaders()
+	forged := []string{good[:len(good)-4] + "AAAA"}
+	got := testing.AllocsPerRun(200, func() {
+		r.Header["Authorization"] = forged
+		if err := bed.guard.Serve(w, r, "/mcp", nil); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if got > 8 {
+		t.Errorf("%v allocations per refusal", got)
+	}
+}

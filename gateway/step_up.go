@@ -42,7 +42,7 @@ func (g *Guard) suffices(t *liveToken) bool {
 // asks (R9.5).
 func (g *Guard) stepUp(w http.ResponseWriter, r *http.Request, t *liveToken, subject string) {
 	held, _ := oauth.ParseScope(t.scope) // one that cannot be read is none
-	c := g.challengeFor(r.URL.Path)
+	c := g.challenges[g.challengePath(r.URL.Path)]
 	c.Scope = oauth.FormatScope(oauth.StepUpScopes(held, g.cfg.knownScopes(), g.cfg.RequireScopes))
 	c.Error, c.Description = oauth.CodeInsufficientScope, "the access token lacks a scope that this MCP server requires"
 	w.Header().Set("WWW-Authenticate", c.String())

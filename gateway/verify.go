@@ -28,21 +28,6 @@ type liveToken struct {
 	sufficesFor atomic.Pointer[Guard]
 }
 
-// Reasons a token is refused. They are logged and counted; the client learns the
-// description only.
-var (
-	errTokenForged   = refusedToken{"token_invalid", "the access token is not valid"}
-	errTokenExpired  = refusedToken{"token_expired", "the access token expired"}
-	errTokenRevoked  = refusedToken{"token_revoked", "the access token was revoked"}
-	errTokenAudience = refusedToken{"token_audience", "the access token is for another resource"}
-	errTokenSignIn   = refusedToken{"sign_in_needed", "the identity provider wants another sign-in"}
-	errTokenUpstream = refusedToken{"upstream_token", "there is no usable token of the identity provider, sign in again"}
-)
-
-type refusedToken struct{ reason, description string }
-
-func (e refusedToken) Error() string { return e.description }
-
 // verify returns the live token, a refusedToken, or the store's error. A forged
 // token ends before the store is asked (R8.3).
 func (st *State) verify(ctx context.Context, raw, issuer, resource string, now time.Time) (*liveToken, error) {
