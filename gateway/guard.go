@@ -57,27 +57,8 @@ func (g *Guard) Serve(w http.ResponseWriter, r *http.Request, matched string, ne
 }
 
 func (g *Guard) serve(w http.ResponseWriter, r *http.Request, matched string, next Next) error {
-	origin, ok := g.checkOrigin(r)
+	origin, ok := g.screen(w, r, matched)
 	if !ok {
-		g.refuse(w, r, http.StatusForbidden, "origin", "this web origin may not use this MCP server")
-		return nil
-	}
-	switch r.Method {
-	case http.MethodOptions:
-		preflight(w, r, origin)
-		return nil
-	case http.MethodConnect, http.MethodTrace:
-		// CONNECT over HTTP/2 and 3 becomes an upgrade in the proxy behind us,
-		// and TRACE would show the client what we tell the backend.
-		w.Header().Set("Allow", corsMethods)
-		g.refuse(w, r, http.StatusMethodNotAllowed, "method", "method not allowed, use "+corsMethods)
-		return nil
-	}
-	if origin != "" {
-		setCORS(w.Header(), origin)
-	}
-	if !checkPath(r.URL, matched) {
-		g.refuse(w, r, http.StatusBadRequest, "path", "the request path is not acceptable")
 		return nil
 	}
 	doubts, now := g.st.doubts.Load(), g.st.now()
@@ -96,16 +77,50 @@ func (g *Guard) serve(w http.ResponseWriter, r *http.Request, matched string, ne
 		g.stepUp(w, r, tok, v.principal.Subject)
 		return nil
 	}
-	var authorization string
-	if g.cfg.ForwardUpstreamToken {
-		if !tok.grant.forwards { // of before the option: nobody was told
-			return g.notVerified(w, r, errTokenUpstream)
-		}
-		if authorization, err = g.st.upstreamToken(r.Context(), tok.grant.account, tok.ring); err != nil {
-			return g.notVerified(w, r, err)
-		}
+	authorization, err := g.authorizationFor(r.Context(), tok)
+	if err != nil {
+		return g.notVerified(w, r, err)
 	}
 	return g.forward(w, r, admission{now, matched, origin, authorization, tok, v, judged, doubts}, next)
+}
+
+// screen answers what no token is looked at for, and returns whether it did not.
+func (g *Guard) screen(w http.ResponseWriter, r *http.Request, matched string) (origin string, passes bool) {
+	origin, ok := g.checkOrigin(r)
+	if !ok {
+		g.refuse(w, r, http.StatusForbidden, "origin", "this web origin may not use this MCP server")
+		return "", false
+	}
+	switch r.Method {
+	case http.MethodOptions:
+		preflight(w, r, origin)
+		return "", false
+	case http.MethodConnect, http.MethodTrace:
+		// CONNECT over HTTP/2 and 3 becomes an upgrade in the proxy behind us,
+		// and TRACE would show the client what we tell the backend.
+		w.Header().Set("Allow", corsMethods)
+		g.refuse(w, r, http.StatusMethodNotAllowed, "method", "method not allowed, use "+corsMethods)
+		return "", false
+	}
+	if origin != "" {
+		setCORS(w.Header(), origin)
+	}
+	if !checkPath(r.URL, matched) {
+		g.refuse(w, r, http.StatusBadRequest, "path", "the request path is not acceptable")
+		return "", false
+	}
+	return origin, true
+}
+
+// authorizationFor is what the backend gets as Authorization, "" for nothing.
+func (g *Guard) authorizationFor(ctx context.Context, tok *liveToken) (string, error) {
+	if !g.cfg.ForwardUpstreamToken {
+		return "", nil
+	}
+	if !tok.grant.forwards { // of before the option: nobody was told
+		return "", errTokenUpstream
+	}
+	return g.st.upstreamToken(ctx, tok.grant.account, tok.ring)
 }
 
 // authenticate returns the token of the request. Where it returns nil, the
@@ -162,20 +177,20 @@ func (g *Guard) overtaken(a admission) (refused refusedToken, overtaken bool) {
 	return refusedToken{}, false
 }
 
-// forward prepares the request for the backend and hands it on.
+// forward prepares the request for the backend and hands it on, as one of those that
+// can be ended from outside.
 func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, next Next) error {
-	matched, tok, v := a.matched, a.tok, a.view
-	session := sessionBinding{ring: tok.ring, token: tok}
+	session := sessionBinding{ring: a.tok.ring, token: a.tok}
 	query, ok := session.checkEndpoint(r.URL)
 	if !ok || !session.checkInbound(r.Header) {
 		// 404 is how a server says that a session is over: the client starts a
 		// new one (Streamable HTTP, Session Management).
-		g.refuse(w, r, http.StatusNotFound, "session", "session not found", "subject", v.principal.Subject)
+		g.refuse(w, r, http.StatusNotFound, "session", "session not found", "subject", a.view.principal.Subject)
 		return nil
 	}
 	gw := &guardedWriter{
-		ResponseWriter: w, guard: g, matched: matched, session: session, cors: a.origin,
-		admitted: Admitted{Principal: v.principal, guard: g},
+		ResponseWriter: w, guard: g, matched: a.matched, session: session, cors: a.origin,
+		admitted: Admitted{Principal: a.view.principal, guard: g},
 	}
 	ctx := r.Context()
 	// Of calls few are event streams, and of those few are broken off.
@@ -184,7 +199,7 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 		ctx = context.WithoutCancel(ctx)
 	}
 	gw.stream.client = w
-	ctx = g.st.streams.add(ctx, tok.grant, &gw.stream)
+	ctx = g.st.streams.add(ctx, a.tok.grant, &gw.stream)
 	defer gw.stream.remove()
 	if listening {
 		defer context.AfterFunc(r.Context(), gw.stream.hangUp)()
@@ -200,14 +215,19 @@ func (g *Guard) forward(w http.ResponseWriter, r *http.Request, a admission, nex
 	if query != out.URL.RawQuery {
 		setQuery(out, query)
 	}
+	return g.handOn(gw, r, out, a, next)
+}
+
+// handOn asks the backend by next, and has the last word about what it made of it.
+func (g *Guard) handOn(gw *guardedWriter, r, out *http.Request, a admission, next Next) error {
 	if err := g.prepare(out, gw, a); err != nil {
-		w.Header().Set("Retry-After", "5")
+		gw.ResponseWriter.Header().Set("Retry-After", "5")
 		return &Unavailable{err}
 	}
 	err := next(gw, out, &gw.admitted)
 	gw.admitted.over = true
 	if cause := gw.stream.cause(); cause != nil && !gw.done {
-		return g.cutOff(w, r, cause) // whatever the proxy makes of it
+		return g.cutOff(gw.ResponseWriter, r, cause) // whatever the proxy makes of it
 	}
 	gw.flushEndpoint()
 	if err == nil && !gw.done {

@@ -39,12 +39,29 @@ func (s *Server) exchangeRefresh(ctx context.Context, c *client, req *oauth.Toke
 	if perr := s.stillAllowed(ctx, g); perr != nil {
 		return nil, perr
 	}
+	rotated, perr := s.rotate(ctx, ring, g, req.RefreshToken)
+	if perr != nil {
+		return nil, perr
+	}
+	refresh := successor(rotated, ring.Successors(g.ID, req.RefreshToken, rotated.Nonce))
+	if refresh == "" { // only where the key that derived it has left the ring
+		return nil, invalidGrant("its successor cannot be derived with the present keys")
+	}
+	s.st.count(EventRefreshed)
+	if rotated.Repeat {
+		s.st.count(EventRefreshRepeated)
+	}
+	return s.respond(rotated.Grant, scopes, refresh)
+}
+
+// rotate has the store put a successor in place of the presented token.
+func (s *Server) rotate(ctx context.Context, ring *token.Ring, g *storage.Grant, presented string) (*storage.Rotated, *oauth.Error) {
 	nonce := token.NewNonce()
 	ctx, cancel := finish(ctx) // reuse found is reuse acted upon, whoever hangs up
 	defer cancel()
 	rotated, err := s.st.store.RotateRefresh(ctx, s.cfg.Issuer, g.ID, storage.Rotation{
-		Presented: token.Hash(req.RefreshToken),
-		Successor: token.Hash(ring.Successors(g.ID, req.RefreshToken, nonce)[0]),
+		Presented: token.Hash(presented),
+		Successor: token.Hash(ring.Successors(g.ID, presented, nonce)[0]),
 		Nonce:     nonce,
 		TTL:       s.cfg.RefreshTokenTTL, Grace: s.cfg.RefreshGrace, UnusedGrace: unusedGrace,
 	})
@@ -61,15 +78,7 @@ func (s *Server) exchangeRefresh(ctx context.Context, c *client, req *oauth.Toke
 		s.st.live.doubt(g.ID)
 		return nil, s.storeError("rotate refresh", err)
 	}
-	refresh := successor(rotated, ring.Successors(g.ID, req.RefreshToken, rotated.Nonce))
-	if refresh == "" { // only where the key that derived it has left the ring
-		return nil, invalidGrant("its successor cannot be derived with the present keys")
-	}
-	s.st.count(EventRefreshed)
-	if rotated.Repeat {
-		s.st.count(EventRefreshRepeated)
-	}
-	return s.respond(rotated.Grant, scopes, refresh)
+	return rotated, nil
 }
 
 // successor picks the candidate that the grant knows: a repeat may come after the
