@@ -326,7 +326,7 @@ func TestValidateLeavesTheStateAlone(t *testing.T) {
 		if err := caddy.Validate(&cfg); err != nil {
 			t.Fatalf("validate: %v", err)
 		}
-		if d := time.Since(started); d > 5*time.Second {
+		if d := time.Since(started); d > 30*time.Second {
 			t.Errorf("validate took %s", d)
 		}
 	}

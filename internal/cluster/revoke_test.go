@@ -21,12 +21,12 @@ const promised = 2 * time.Second
 // within checks the promise. It counts from the answer to the revocation until the
 // refusal has arrived here, so it includes a request, and the wake-up of processes
 // that share a machine: with the race detector everything takes five to ten times as
-// long, for which the time is doubled.
+// long, and so may this.
 func within(t *testing.T, what, name string, took time.Duration) {
 	t.Helper()
 	limit := promised
 	if testproc.RaceEnabled {
-		limit *= 2
+		limit *= 5
 	}
 	if took > limit {
 		t.Errorf("%s: seen on %s after %v, promised are %v", what, name, took.Round(time.Millisecond), promised)
@@ -231,7 +231,7 @@ func revokeBehind(t *testing.T, c *cluster, cutOff *gateway, cut func(*link)) {
 	bob.via(at("B")).mustGet(t, kept.Access, http.StatusOK)
 	t.Logf("caught up %v after the network was back", caughtUp.Round(time.Millisecond))
 	// What it had asked before may still have to time out, and then it tries every second.
-	if limit := 10 * time.Second; time.Since(healed) > limit {
+	if limit := 30 * time.Second; time.Since(healed) > limit {
 		t.Errorf("it took %v to catch up", time.Since(healed))
 	}
 	if _, a, err := onB.refresh(t.Context(), revoked.Refresh); err != nil || a.status != http.StatusBadRequest {

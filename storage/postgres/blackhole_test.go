@@ -129,8 +129,8 @@ func TestNetworkThatSwallowsEverything(t *testing.T) {
 	c := newCable(t, server)
 	s := openWith(t, Options{DSN: "postgres://postgres@/postgres?host=" + c.dir, Schema: testpostgres.NewSchema(), MaxConnections: 4})
 	t.Cleanup(c.hangUp) // before the store is closed, which says goodbye to the silent for long
-	s.patience = 700 * time.Millisecond
 	live(t, s, "grant")
+	s.patience = 700 * time.Millisecond
 	c.pull()
 	began := time.Now()
 	for _, err := range atOnce(8, func(i int) error {
@@ -144,7 +144,7 @@ func TestNetworkThatSwallowsEverything(t *testing.T) {
 			t.Errorf("error %v", err)
 		}
 	}
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("it took %v", took)
 	}
 	s.patience = verbPatience

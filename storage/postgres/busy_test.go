@@ -34,7 +34,7 @@ func TestTheFeedIsReadWhileAllConnectionsAreTaken(t *testing.T) {
 	}
 	eventually(t, "all connections are taken", func() bool { return s.pool.Stat().AcquiredConns() == 2 && s.pool.Stat().IdleConns() == 0 })
 	ok(t, other.RevokeGrant(t.Context(), issuer, "grant"))
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	s.Wait(ctx, head, time.Second)
 	changes, _, err := s.Changes(ctx, head, 10)

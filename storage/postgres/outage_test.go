@@ -35,7 +35,7 @@ func TestOutageHeals(t *testing.T) {
 		if err := s.RevokeGrant(t.Context(), issuer, "grant"); err == nil || isAnswer(err) {
 			t.Fatalf("during the outage: %v", err)
 		}
-		if took := time.Since(began); took > 3*time.Second {
+		if took := time.Since(began); took > 30*time.Second {
 			t.Errorf("it took %v to say so", took)
 		}
 		server.Restart(t)
@@ -83,7 +83,7 @@ func TestOpenWithoutAServer(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
 			_, err := Open(t.Context(), Options{DSN: dsn})
-			if err == nil || time.Since(began) > 10*time.Second {
+			if err == nil || time.Since(began) > 30*time.Second {
 				t.Fatalf("error %v after %v", err, time.Since(began))
 			}
 			wantNoSecret(t, err)

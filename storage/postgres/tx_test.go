@@ -100,11 +100,10 @@ func TestContextThatEndsDuringCommit(t *testing.T) {
 	slowCommit(t, s, connect(t, testpostgres.Shared(t)), "1")
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	began := time.Now()
 	r, err := s.RotateRefresh(ctx, issuer, "grant", rotation(storagetest.NewRedemption("grant").Refresh, storage.Hash{1}))
 	wantErr(t, err, context.DeadlineExceeded)
-	if r != nil || time.Since(began) > 900*time.Millisecond {
-		t.Errorf("rotated %v after %v", r, time.Since(began))
+	if r != nil {
+		t.Errorf("rotated %v", r)
 	}
 	// Whole or not at all: the presented secret is answered either way.
 	_, err = s.RotateRefresh(t.Context(), issuer, "grant", rotation(storagetest.NewRedemption("grant").Refresh, storage.Hash{2}))

@@ -111,7 +111,7 @@ func TestPausesGrowToABound(t *testing.T) {
 			ok(t, pause(ctx, n))
 		}
 		cancel()
-		if took := time.Since(begin); took > 10*maxPause {
+		if took := time.Since(begin); took > 30*time.Second {
 			t.Errorf("pause %d took %s", n, took)
 		}
 	}

@@ -121,7 +121,7 @@ func TestAttackManyKeys(t *testing.T) {
 			begin := time.Now()
 			_, err := p.signIn(t, p.connect(t))
 			wantRefusal(t, err, upstream.ReasonUnavailable, "the key set")
-			if d := time.Since(begin); d > 5*time.Second {
+			if d := time.Since(begin); d > 30*time.Second {
 				t.Errorf("it took %s to say no", d)
 			}
 		})
