@@ -105,6 +105,17 @@ func BenchmarkGuardTenThousandTokens(b *testing.B) {
 	serveLoop(b, bed, bed.tokensOf(10_000))
 }
 
+// BenchmarkGuardEvicting is more tokens in use than the tables hold, in turns: every
+// request has its token opened, its grant read, from a store that costs nothing, and
+// somebody else's put out. No real machine is as badly off.
+func BenchmarkGuardEvicting(b *testing.B) {
+	bed := newTestbed(b)
+	serveLoop(b, bed, bed.tokensOf(maxLiveGrants+maxLiveGrants/10))
+	if got := len(bed.st.live.grants); got > maxLiveGrants {
+		b.Errorf("%d grants are kept", got)
+	}
+}
+
 // BenchmarkGuardForgedToken is the attacker's path: the longest he can make it
 // without the store.
 func BenchmarkGuardForgedToken(b *testing.B) {
