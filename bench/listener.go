@@ -8,8 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,15 +23,15 @@ type listeners struct {
 
 // listener is one.
 type listener struct {
-	conn net.Conn
+	conn io.Closer
 	// heardAt is when the last event came, in nanoseconds.
 	heardAt atomic.Int64
 	ended   chan struct{}
 	err     error // how, once ended: nil if the answer was complete
 }
 
-// openStreams opens n streams at an address, the i-th with the token of that number.
-func openStreams(ctx context.Context, addr string, n int, token func(i int) string) (*listeners, error) {
+// openStreams opens n streams, the i-th with the token of that number.
+func openStreams(ctx context.Context, open dialer, n int, token func(i int) string) (*listeners, error) {
 	l := &listeners{streams: make([]*listener, n)}
 	var wg sync.WaitGroup
 	var mu sync.Mutex
@@ -41,7 +40,7 @@ func openStreams(ctx context.Context, addr string, n int, token func(i int) stri
 	for range 64 {
 		wg.Go(func() {
 			for i := range queue {
-				s, err := l.dial(ctx, addr, token(i))
+				s, err := l.dial(ctx, open, i, token(i))
 				mu.Lock()
 				l.streams[i], errs = s, append(errs, err)
 				mu.Unlock()
@@ -56,8 +55,8 @@ func openStreams(ctx context.Context, addr string, n int, token func(i int) stri
 	return l, errors.Join(errs...)
 }
 
-func (l *listeners) dial(ctx context.Context, addr, token string) (*listener, error) {
-	conn, resp, err := dialStream(ctx, addr, token, "")
+func (l *listeners) dial(ctx context.Context, open dialer, i int, token string) (*listener, error) {
+	conn, resp, err := open(ctx, i, token)
 	if err != nil {
 		return nil, err
 	}
@@ -74,26 +73,6 @@ func (l *listeners) dial(ctx context.Context, addr, token string) (*listener, er
 		s.err = lines.Err()
 	}()
 	return s, nil
-}
-
-// dialStream opens a stream and returns once its header is there.
-func dialStream(ctx context.Context, addr, token, query string) (net.Conn, *http.Response, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
-	if err != nil {
-		return nil, nil, err
-	}
-	_, err = fmt.Fprintf(conn, "GET /mcp%s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\nAuthorization: Bearer %s\r\n\r\n", query, addr, token)
-	if err != nil {
-		return nil, nil, errors.Join(err, conn.Close())
-	}
-	resp, err := http.ReadResponse(bufio.NewReaderSize(conn, 512), nil)
-	if err == nil && resp.StatusCode != http.StatusOK {
-		err = fmt.Errorf("open a stream: %s", resp.Status)
-	}
-	if err != nil {
-		return nil, nil, errors.Join(err, conn.Close())
-	}
-	return conn, resp, nil
 }
 
 func (l *listeners) close() {

@@ -26,6 +26,8 @@ type rig struct {
 	// gatewayAdmin and plainAdmin are where the admin APIs listen.
 	gatewayAdmin, plainAdmin string
 	state                    *state
+	// over is how clients of streams connect.
+	over protocol
 	// filled are state files for startFilled, by their number of grants.
 	filled map[int]*state
 }
@@ -36,7 +38,7 @@ func newRig(binary string) (*rig, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{dir: dir, caddy: binary, filled: map[int]*state{}}
+	r := &rig{dir: dir, caddy: binary, over: http1, filled: map[int]*state{}}
 	if r.backendAddr, err = freeAddr("127.0.0.1"); err != nil {
 		return nil, err
 	}
@@ -112,7 +114,7 @@ func (r *rig) startOver(s *state) error {
 		return err
 	}
 	var err error
-	if r.plain, err = r.startCaddy("plain", r.plainAddr, plainConfig(r.plainAddr, r.plainAdmin, r.backendAddr)); err != nil {
+	if r.plain, err = r.startCaddy("plain", r.plainAddr, r.plainConfig()); err != nil {
 		return err
 	}
 	return r.startGateway()
@@ -132,7 +134,7 @@ func (r *rig) startBackend() (err error) {
 }
 
 func (r *rig) startGateway() (err error) {
-	r.gateway, err = r.startCaddy("gateway", r.gatewayAddr, gatewayConfig(r.gatewayAddr, r.gatewayAdmin, r.backendAddr, r.state.path))
+	r.gateway, err = r.startCaddy("gateway", r.gatewayAddr, r.gatewayConfig())
 	return err
 }
 
@@ -180,6 +182,9 @@ func freeAddr(host string) (string, error) {
 const commonOptions = `
 	admin %s
 	persist_config off
+	servers {
+		protocols %s
+	}
 	log {
 		level ERROR
 	}
@@ -188,20 +193,20 @@ const commonOptions = `
 // refusedPath is where plain Caddy answers 401.
 const refusedPath = "/refused"
 
-func plainConfig(addr, admin, backend string) string {
+func (r *rig) plainConfig() string {
 	return fmt.Sprintf(`{`+commonOptions+`}
 
 http://%s {
 	respond %s 401
 	reverse_proxy /mcp* %s
 }
-`, admin, addr, refusedPath, backend)
+`, r.plainAdmin, r.over.caddy, r.plainAddr, refusedPath, r.backendAddr)
 }
 
 // gatewayConfig has everything on that costs something: identity headers with the
 // assertion, and the hook on response headers, which is always there. Nobody signs
 // in at GitHub: people and grants are in the state file.
-func gatewayConfig(addr, admin, backend, state string) string {
+func (r *rig) gatewayConfig() string {
 	return fmt.Sprintf(`{`+commonOptions+`
 	mcp_oauth {
 		storage bolt %s
@@ -222,5 +227,5 @@ http://%s {
 		allow any
 	}
 }
-`, admin, state, addr, backend)
+`, r.gatewayAdmin, r.over.caddy, r.state.path, r.gatewayAddr, r.backendAddr)
 }

@@ -180,7 +180,7 @@ func signIns(r *rig, o options, report *report) error {
 	if err := r.gateway.stop(); err != nil {
 		return err
 	}
-	config := gatewayConfig(r.gatewayAddr, r.gatewayAdmin, r.backendAddr, r.state.path)
+	config := r.gatewayConfig()
 	config = strings.ReplaceAll(config, "http://127.0.0.1:1\n", github.URL+"\n")
 	var err error
 	if r.gateway, err = r.startCaddy("gateway", r.gatewayAddr, config); err != nil {

@@ -18,26 +18,34 @@ import (
 // streams measures open streams that say nothing, and what reloads, revocations and
 // the end of the process do to them.
 func streams(r *rig, o options, report *report) error {
-	sizes := []int{1000}
-	if o.long {
-		most, err := mostStreams(10_000, report)
-		if err != nil {
-			return err
+	defer func() { r.over = http1 }()
+	for _, over := range []protocol{http1, http2} {
+		sizes := []int{1000}
+		if o.long {
+			most, err := mostStreams(10_000, over, report)
+			if err != nil {
+				return err
+			}
+			sizes = append(sizes, most)
 		}
-		sizes = append(sizes, most)
-	}
-	for _, n := range sizes {
-		if err := r.start(n); err != nil {
-			return err
-		}
-		if err := r.compareIdle(n, report); err != nil {
-			return err
-		}
-		if err := r.reloadAndRevoke(n, report); err != nil {
-			return err
+		r.over = over
+		for _, n := range sizes {
+			if err := r.idleAndEnded(n, report); err != nil {
+				return fmt.Errorf("%s: %w", over.name, err)
+			}
 		}
 	}
 	return nil
+}
+
+func (r *rig) idleAndEnded(n int, report *report) error {
+	if err := r.start(n); err != nil {
+		return err
+	}
+	if err := r.compareIdle(n, report); err != nil {
+		return err
+	}
+	return r.reloadAndRevoke(n, report)
 }
 
 // compareIdle opens n streams on each side, one after the other.
@@ -58,7 +66,7 @@ func (r *rig) compareIdle(n int, report *report) error {
 	}
 	gateway, plain := cost[0], cost[1]
 	per := func(bytes int64) float64 { return float64(bytes) / float64(n) / 1024 }
-	report.figure(fmt.Sprintf("memory of a stream, %d idle", n), fmt.Sprintf("%.3f", float64(gateway.inUse())/float64(plain.inUse())), "≤ 1.10",
+	report.figure(fmt.Sprintf("memory of a stream, %d idle, %s", n, r.over.name), fmt.Sprintf("%.3f", float64(gateway.inUse())/float64(plain.inUse())), "≤ 1.10",
 		fmt.Sprintf("%.1f and %.1f KB in use (heap %.1f and %.1f), resident %.1f and %.1f KB", per(gateway.inUse()), per(plain.inUse()),
 			per(gateway.heap), per(plain.heap), per(gateway.resident), per(plain.resident)))
 	report.figure(fmt.Sprintf("memory of a token that was used, of %d", n), fmt.Sprintf("%.1f KB", per(known.inUse())), "",
@@ -121,7 +129,7 @@ func (r *rig) idleStreams(side contender, n int, report *report) (memory, error)
 		return memory{}, err
 	}
 	began := time.Now()
-	l, err := openStreams(context.Background(), side.call.addr, n, side.token)
+	l, err := openStreams(context.Background(), r.over.dialer(side.call.addr), n, side.token)
 	if err != nil {
 		return memory{}, err
 	}
@@ -131,7 +139,7 @@ func (r *rig) idleStreams(side contender, n int, report *report) (memory, error)
 	if err != nil {
 		return memory{}, err
 	}
-	report.figure(fmt.Sprintf("opening %d streams, %s", n, side.process.name), opened.Round(time.Millisecond).String(), "", "")
+	report.figure(fmt.Sprintf("opening %d streams, %s, %s", n, r.over.name, side.process.name), opened.Round(time.Millisecond).String(), "", "")
 	return after.less(before), r.reportBroadcasts(l, n, side.process.name, report)
 }
 
@@ -146,7 +154,7 @@ func (r *rig) reportBroadcasts(l *listeners, n int, side string, report *report)
 		took = append(took, each...)
 	}
 	half, all := percentile(took, 0.5), percentile(took, 1)
-	report.figure(fmt.Sprintf("broadcast to %d streams, %s", n, side), half.Round(100*time.Microsecond).String(), "reaches all",
+	report.figure(fmt.Sprintf("broadcast to %d streams, %s, %s", n, r.over.name, side), half.Round(100*time.Microsecond).String(), "reaches all",
 		"median; the last one after "+all.Round(100*time.Microsecond).String())
 	return nil
 }
@@ -176,7 +184,7 @@ func (r *rig) broadcast(l *listeners, n int) ([]time.Duration, error) {
 // ends the process. Nobody else may notice the first two, and the last must look like
 // the end of an answer to everybody.
 func (r *rig) reloadAndRevoke(n int, report *report) error {
-	l, err := openStreams(context.Background(), r.gatewayAddr, n, r.state.accessToken)
+	l, err := openStreams(context.Background(), r.over.dialer(r.gatewayAddr), n, r.state.accessToken)
 	if err != nil {
 		return err
 	}
@@ -198,7 +206,7 @@ func (r *rig) reloadAndRevoke(n int, report *report) error {
 	case <-time.After(time.Second):
 		return fmt.Errorf("the stream of a revoked grant was open a second later")
 	}
-	report.figure(fmt.Sprintf("revocation under %d streams", n), time.Since(began).Round(time.Millisecond).String(), "≤ 1 s", "after ten reloads")
+	report.figure(fmt.Sprintf("revocation under %d streams, %s", n, r.over.name), time.Since(began).Round(time.Millisecond).String(), "≤ 1 s", "after ten reloads")
 	if _, err := r.broadcast(l, n-1); err != nil {
 		return fmt.Errorf("after the revocation: %w", err)
 	}
@@ -224,13 +232,13 @@ func (r *rig) exitUnder(l *listeners, report *report) error {
 	if torn, how := l.torn(); torn > 0 {
 		return fmt.Errorf("%d of %d streams were torn when the gateway ended: %w", torn, n, how)
 	}
-	report.figure(fmt.Sprintf("exit under %d streams", n), took.Round(time.Millisecond).String(), "quick", "all ended like an answer that is complete")
+	report.figure(fmt.Sprintf("exit under %d streams, %s", n, r.over.name), took.Round(time.Millisecond).String(), "quick", "all ended like an answer that is complete")
 	return nil
 }
 
 // reload loads the configuration again, with another name of the resource each time.
 func (r *rig) reload(i int) error {
-	config := gatewayConfig(r.gatewayAddr, r.gatewayAdmin, r.backendAddr, r.state.path)
+	config := r.gatewayConfig()
 	config = string(bytes.Replace([]byte(config), []byte("allow any"), fmt.Appendf(nil, "allow any\n\t\tname \"reload %d\"", i), 1))
 	if err := os.WriteFile(r.dir+"/gateway.caddyfile", []byte(config), 0o600); err != nil {
 		return err

@@ -38,7 +38,7 @@ http://%s {
 		}
 	}
 }
-`, r.gatewayAdmin, s.statePath, s.hub.ClientID(), s.hub.ClientSecret(), s.hubURL, s.accessTTL, soakGrace, r.gatewayAddr, r.backendAddr, s.reloads)
+`, r.gatewayAdmin, r.over.caddy, s.statePath, s.hub.ClientID(), s.hub.ClientSecret(), s.hubURL, s.accessTTL, soakGrace, r.gatewayAddr, r.backendAddr, s.reloads)
 }
 
 // soakGrace is how long a refresh token is answered again.
