@@ -27,6 +27,16 @@ func (s *stream) hurry() {
 	})
 }
 
+// hurryHandler is for what the handler writes after the end, once. It tells the
+// wrappers: those of Caddy's idle timeouts set a later deadline for every write, and a
+// handler that does not look at its context, such as a proxy of FastCGI, writes on.
+func (s *stream) hurryHandler() {
+	if e := s.ended.Load(); e != nil && s.client != nil && !s.hurried {
+		s.hurried = true
+		setWriteDeadline(s.client, time.Until(e.at.Add(lastWords)))
+	}
+}
+
 // hurryServer bounds what the server sends after the handler of an ended request. The
 // handler calls it, and may do so by the wrappers, which then remember it.
 func (s *stream) hurryServer() {

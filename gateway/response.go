@@ -73,6 +73,7 @@ func (w *guardedWriter) edit(code int) int {
 }
 
 func (w *guardedWriter) Write(b []byte) (int, error) {
+	w.stream.hurryHandler()
 	if !w.done {
 		w.WriteHeader(http.StatusOK)
 	}
@@ -85,6 +86,7 @@ func (w *guardedWriter) Write(b []byte) (int, error) {
 // FlushError is what http.ResponseController calls: a flush may be what sends the
 // header.
 func (w *guardedWriter) FlushError() error {
+	w.stream.hurryHandler()
 	if !w.done {
 		w.WriteHeader(http.StatusOK)
 	}

@@ -56,8 +56,16 @@ type stream struct {
 	shard  *streamShard
 	// open is set once the response is an event stream.
 	open atomic.Bool
-	// ended is why we ended it, nil where we did not.
-	ended atomic.Pointer[error]
+	// hurried is for hurryHandler.
+	hurried bool
+	// ended is nil where we did not end it.
+	ended atomic.Pointer[ending]
+}
+
+// ending is why and when we ended a request.
+type ending struct {
+	cause error
+	at    time.Time
 }
 
 // end ends the request. An event stream ends as if the backend had said all: to the
@@ -65,7 +73,7 @@ type stream struct {
 // headers of the request, identity and assertion included. Any other answer must not
 // look complete if it is not.
 func (s *stream) end(cause error) {
-	if s.ended.CompareAndSwap(nil, &cause) {
+	if s.ended.CompareAndSwap(nil, &ending{cause, time.Now()}) {
 		s.hurry()
 	}
 	if s.open.Load() {
@@ -87,8 +95,8 @@ func (s *stream) hangUp() {
 
 // cause is why we ended the request, nil if we did not.
 func (s *stream) cause() error {
-	if p := s.ended.Load(); p != nil {
-		return *p
+	if e := s.ended.Load(); e != nil {
+		return e.cause
 	}
 	return nil
 }
