@@ -168,10 +168,19 @@ func (s *gateSite) send(version, token string, edit func(*http.Request)) {
 // attempts follow: all of it at once. The race detector looks for who still reads a
 // header when it is written.
 func TestEarlyAnswersAndRetriesAtOnce(t *testing.T) {
+	for name, block := range map[string]string{
+		"every method": "lb_retry_match method POST GET", "by default": "", "a header set": "header_up X-Set x", "no identity": "identity_headers off",
+	} {
+		t.Run(name, func(t *testing.T) { earlyAnswers(t, block, name != "no identity") })
+	}
+}
+
+func earlyAnswers(t *testing.T, block string, identity bool) {
+	t.Helper()
 	hangsUp := newBackend(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	var wrong atomic.Pointer[http.Header]
 	early := newBackend(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("X-Forwarded-User") != "local:alice" || r.Header.Get("X-Mcp-Jwt-Assertion") == "" {
+		if identity && (r.Header.Get("X-Forwarded-User") != "local:alice" || r.Header.Get("X-Mcp-Jwt-Assertion") == "") {
 			wrong.Store(&r.Header)
 		}
 		w.Header().Set("Link", "</style.css>")
@@ -180,7 +189,7 @@ func TestEarlyAnswersAndRetriesAtOnce(t *testing.T) {
 	})
 	s := newSite(t)
 	s.load(s.config("", "mcp_gateway /mcp "+hangsUp.addr()+" "+early.addr()+
-		" {\nlb_policy round_robin\nlb_retries 5\nlb_retry_match method POST GET\n}\nhandle_errors {\nrespond {err.status_code}\n}"))
+		" {\nlb_policy round_robin\nlb_retries 5\n"+block+"\n}\nhandle_errors {\nrespond {err.status_code}\n}"))
 	token := s.signIn(s.url + "/mcp")
 	var all sync.WaitGroup
 	for n := range 60 {

@@ -24,6 +24,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte("\x01" + `{"ID":"x","id":"y","future":{"a":1},"identity":{"more":[]},"refresh":null,"code":{"hash":null}}`))
 	f.Add([]byte("\x01" + `{"sCopes":[],"redirect_uris":[]}`))
+	f.Add([]byte("\x01" + "{\"\u017fubject\":\"x\",\"more\":1}"))
 	f.Add([]byte("\x01" + `{"subject":"github:1","identity":{"upstream":"github"},"token":"v1.x","revision":18446744073709551615}`))
 	f.Add([]byte("\x01" + `{"revision":-1}`))
 	f.Add([]byte("\x01" + `{"revision":1e3,"Revision":2}`))

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"time"
+	"unicode"
 )
 
 func recordType[R Record]() reflect.Type { return reflect.TypeFor[R]() }
@@ -29,7 +30,7 @@ func keepUnknown(old, fresh []byte, t reflect.Type) ([]byte, error) {
 	changed := false
 	for name, value := range before {
 		kept := value
-		if field, known := fields[strings.ToLower(name)]; known {
+		if field, known := fields[foldName(name)]; known {
 			now, present := after[name]
 			if !present {
 				continue
@@ -57,7 +58,7 @@ func keepUnknown(old, fresh []byte, t reflect.Type) ([]byte, error) {
 }
 
 // structFields returns the JSON members of a struct that is written as an
-// object, by lower-case name because encoding/json ignores case. It is false
+// object, by folded name because encoding/json ignores case. It is false
 // for everything else; a time is written as a string.
 func structFields(t reflect.Type) (map[string]reflect.Type, bool) {
 	if t.Kind() != reflect.Struct || t == reflect.TypeFor[time.Time]() {
@@ -70,7 +71,21 @@ func structFields(t reflect.Type) (map[string]reflect.Type, bool) {
 		if name == "" {
 			name = f.Name
 		}
-		fields[strings.ToLower(name)] = f.Type
+		fields[foldName(name)] = f.Type
 	}
 	return fields, true
+}
+
+// foldName makes names the same that encoding/json takes for the same: it goes by the
+// simple folding of Unicode, in which ſ is an s.
+func foldName(name string) string {
+	return strings.Map(func(r rune) rune {
+		for {
+			next := unicode.SimpleFold(r)
+			if next <= r {
+				return next // the smallest of them all
+			}
+			r = next
+		}
+	}, name)
 }
