@@ -3,42 +3,70 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptrace"
+	"time"
 )
 
 // wire sends requests and tells those apart that failed on a connection that was there
 // before them.
 type wire struct{ *http.Transport }
 
+func newWire() wire {
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		return agedConn{conn, time.Now()}, err
+	}
+	return wire{&http.Transport{MaxIdleConnsPerHost: 256, DialContext: dial}}
+}
+
+// agedConn knows when it was opened.
+type agedConn struct {
+	net.Conn
+	opened time.Time
+}
+
 // staleError is the failure of a request on a kept connection: the other side may have
 // closed it at that moment, as it may at any time.
-type staleError struct{ error }
+type staleError struct {
+	error
+	opened time.Time
+}
 
 func (e staleError) Unwrap() error { return e.error }
 
 // RoundTrip implements http.RoundTripper.
 func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
-	kept := false
-	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) { kept = info.Reused || info.WasIdle }}
+	kept, opened := false, time.Time{}
+	trace := &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
+		kept = info.Reused || info.WasIdle
+		if conn, ok := info.Conn.(agedConn); ok {
+			opened = conn.opened
+		}
+	}}
 	resp, err := w.Transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
 	if err != nil && kept {
-		err = staleError{err}
+		err = staleError{err, opened}
 	}
 	return resp, err
 }
 
 // since marks the beginning of a request. excused says later of a request without an
 // answer whether it need not have had one: the gateway was away meanwhile, or closed
-// kept connections in a reload, which takes no notice of what is on its way to it.
+// kept connections after a reload, which takes no notice of what is on its way to them.
+// The servers that were replaced close each as soon as it is idle, which can be long
+// after the reload, and only those they had.
 func (s *soak) since() (excused func(err error) bool) {
 	away, reloading := s.away.Load(), s.reloading.Load()
 	return func(err error) bool {
 		if during(away, s.away.Load()) {
 			return true
 		}
-		if _, stale := errors.AsType[staleError](err); stale && during(reloading, s.reloading.Load()) {
+		stale, ok := errors.AsType[staleError](err)
+		if ok && (during(reloading, s.reloading.Load()) || stale.opened.UnixNano() < s.reloaded.Load()) {
 			s.ledger.count("requests on a connection that a reload closed")
 			return true
 		}

@@ -109,5 +109,8 @@ func (s *soak) reload() {
 	default:
 		s.ledger.count("reloads")
 	}
+	if !wrong {
+		s.reloaded.Store(time.Now().UnixNano())
+	}
 	time.Sleep(500 * time.Millisecond) // the servers that were replaced close after the answer
 }

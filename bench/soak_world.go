@@ -45,7 +45,9 @@ type soak struct {
 	// away is odd while the gateway is not there, reloading while it is reloaded. Both
 	// count up.
 	away, reloading atomic.Int64
-	reloads         int
+	// reloaded is when the last reload was over, in nanoseconds.
+	reloaded atomic.Int64
+	reloads  int
 
 	stop chan struct{}
 	all  sync.WaitGroup
@@ -58,7 +60,7 @@ func newSoak(r *rig, length time.Duration) (*soak, error) {
 	}
 	s := &soak{
 		rig: r, ledger: newLedger(), statePath: filepath.Join(r.dir, "soak.db"),
-		web:       wire{&http.Transport{MaxIdleConnsPerHost: 256}},
+		web:       newWire(),
 		accessTTL: max(20*time.Second, (length / 10).Truncate(time.Second)),
 		stop:      make(chan struct{}),
 	}
