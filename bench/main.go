@@ -26,6 +26,8 @@ import (
 // options of one run.
 type options struct {
 	rounds int
+	// starts are how often both sides are started anew in a comparison.
+	starts int
 	round  time.Duration
 	grants []int
 	long   bool
@@ -68,6 +70,7 @@ func main() {
 	binary := flag.String("caddy", "", "the Caddy to measure (default: build one)")
 	profile := flag.String("profile", "", "write processor profiles of both sides into this directory, in rounds that are not measured")
 	rounds := flag.Int("rounds", 0, "rounds of a comparison, two seconds each (default 30, with -long 60)")
+	starts := flag.Int("starts", 6, "how often both sides are started anew in a comparison")
 	soak := flag.Duration("soak", 20*time.Minute, "how long the scenario soak lasts, at least a minute")
 	flag.Parse()
 	o := options{rounds: 30, round: time.Second, grants: []int{1000, 100_000}, long: *long}
@@ -77,6 +80,7 @@ func main() {
 	if *rounds > 0 {
 		o.rounds = *rounds
 	}
+	o.starts = max(1, *starts)
 	o.profile, o.soak = *profile, max(time.Minute, *soak)
 	fail(run(*only, *binary, o))
 }

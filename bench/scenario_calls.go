@@ -36,7 +36,7 @@ func calls(r *rig, o options, report *report) error {
 		return err
 	}
 	for _, conns := range []int{1, 8, 64} {
-		c, err := compare(r.viaGateway(1), r.viaPlain(), conns, o)
+		c, err := r.compareStarts(conns, o, func() (a, b contender) { return r.viaGateway(1), r.viaPlain() })
 		if err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func liveTokens(r *rig, o options, report *report) error {
 	if err := r.start(10_000); err != nil {
 		return err
 	}
-	c, err := compare(r.viaGateway(10_000), r.viaPlain(), 8, o)
+	c, err := r.compareStarts(8, o, func() (a, b contender) { return r.viaGateway(10_000), r.viaPlain() })
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func storedGrants(r *rig, o options, report *report) error {
 		if err := r.startFilled(n); err != nil {
 			return err
 		}
-		c, err := compare(r.viaGateway(1000), r.viaPlain(), 8, o)
+		c, err := r.compareStarts(8, o, func() (a, b contender) { return r.viaGateway(1000), r.viaPlain() })
 		if err != nil {
 			return err
 		}

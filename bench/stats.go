@@ -16,14 +16,22 @@ type ratio struct{ mean, low, high float64 }
 // pairedRatio is the geometric mean of a[i]/b[i] with its 95 % confidence interval.
 // Pairing takes out what changes slowly, like the temperature of the machine.
 func pairedRatio(a, b []float64) ratio {
-	n := min(len(a), len(b))
-	logs := make([]float64, n)
-	for i := range n {
-		logs[i] = math.Log(a[i] / b[i])
+	ratios := make([]float64, min(len(a), len(b)))
+	for i := range ratios {
+		ratios[i] = a[i] / b[i]
+	}
+	return ratioOf(ratios)
+}
+
+// ratioOf is the geometric mean of ratios with its 95 % confidence interval.
+func ratioOf(ratios []float64) ratio {
+	logs := make([]float64, len(ratios))
+	for i, r := range ratios {
+		logs[i] = math.Log(r)
 	}
 	m, s := meanAndDeviation(logs)
 	half := 0.0
-	if n > 1 {
+	if n := len(logs); n > 1 {
 		half = student(n-1) * s / math.Sqrt(float64(n))
 	}
 	return ratio{math.Exp(m), math.Exp(m - half), math.Exp(m + half)}
