@@ -59,9 +59,9 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // hideHeaders takes the headers from a request that was sent. `reverse_proxy` gives
 // every attempt a request of its own, and has no use for it after the transport but to
-// encode all headers as JSON in case something should be logged: a twentieth of what a
-// call costs, and session ids and tokens in the log if a stream breaks off. It looks at
-// them once more where the backend switches protocols, and in `retry_match`.
+// encode all headers as JSON in case something should be logged: four hundredths of
+// what a call costs, and session ids and tokens in the log if a stream breaks off. It
+// looks at them once more where the backend switches protocols, and in `retry_match`.
 func hideHeaders(r *http.Request) { r.Header = nil }
 
 var (
