@@ -49,8 +49,11 @@ func (l *ledger) judge(u use, a answer, excused bool) {
 	switch {
 	case a.status == 0 && excused:
 		l.counts["calls that no answer came to, for a kill or a reload"]++
+	case a.status == 0 && u.g.fate != held && !u.over:
+		// An answer that had begun when the grant ended must not look complete.
+		l.counts["calls broken off with their grant"]++
 	case a.status == 0:
-		l.note("no answer to a call: %v", a.err)
+		l.note("no answer to a call of a grant that is %s: %v", [...]string{"held", "ending", "over"}[u.g.fate], a.err)
 	case a.status == http.StatusOK && u.over:
 		l.note("resurrected: an access token of a grant that is over was admitted")
 	case a.status == http.StatusOK && time.Now().After(u.access.until.Add(30*time.Second)):
