@@ -56,7 +56,8 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // since marks the beginning of a request. excused says later of a request without an
 // answer whether it need not have had one: the gateway was away meanwhile, or closed
-// kept connections after a reload, which takes no notice of what is on its way to them.
+// kept connections after a reload, which takes no notice of what is on its way to them,
+// or its listener, which resets what waits there.
 // The servers that were replaced close each as soon as it is idle, which can be long
 // after the reload, and only those they had.
 func (s *soak) since() (excused func(err error) bool) {
@@ -65,12 +66,16 @@ func (s *soak) since() (excused func(err error) bool) {
 		if during(away, s.away.Load()) {
 			return true
 		}
-		stale, ok := errors.AsType[staleError](err)
-		if ok && (during(reloading, s.reloading.Load()) || stale.opened.UnixNano() < s.reloaded.Load()) {
+		stale, kept := errors.AsType[staleError](err)
+		switch reloaded := during(reloading, s.reloading.Load()); {
+		case kept && (reloaded || stale.opened.UnixNano() < s.reloaded.Load()):
 			s.ledger.count("requests on a connection that a reload closed")
-			return true
+		case !kept && reloaded:
+			s.ledger.count("requests on a connection that a replaced server had not accepted")
+		default:
+			return false
 		}
-		return false
+		return true
 	}
 }
 

@@ -28,7 +28,7 @@ func TestExcuses(t *testing.T) {
 		"kept since before the reload":   {err: staleError{broken, now}, reloaded: now.Add(time.Second), want: true},
 		"kept, opened after the reload":  {err: staleError{broken, now}, reloaded: now.Add(-time.Second)},
 		"kept, reloaded meanwhile":       {err: staleError{broken, now}, meanwhile: func(s *soak) { s.reloading.Add(1) }, want: true},
-		"reloaded meanwhile, a new one":  {err: broken, meanwhile: func(s *soak) { s.reloading.Add(1) }},
+		"reloaded meanwhile, a new one":  {err: broken, meanwhile: func(s *soak) { s.reloading.Add(1) }, want: true},
 		"the gateway was away meanwhile": {err: broken, meanwhile: func(s *soak) { s.away.Add(2) }, want: true},
 	} {
 		s := &soak{ledger: newLedger()}

@@ -160,7 +160,7 @@ func TestFileReusesSweptSpace(t *testing.T) {
 		}
 		after = append(after, size())
 	}
-	if after[5] > after[1] {
+	if after[5] > after[1]*3/2 { // six times as much without
 		t.Errorf("the file grows: %v", after)
 	}
 }
