@@ -90,3 +90,32 @@ func TestAttackStreamOfAProxyThatDoesNotNotice(t *testing.T) {
 		})
 	}
 }
+
+// The story: a stream ends with its grant, and its connection is used for the next
+// request, or is gone. A deadline that comes a second late would break that off, and
+// over HTTP/2 use what the server took back when the handler returned.
+func TestNoDeadlineAfterTheHandler(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestbed(t)
+		w := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
+		err := b.guard.Serve(w, b.bearerRequest(t.Context(), "g", person("1")), "/mcp", func(w http.ResponseWriter, r *http.Request, _ *Admitted) error {
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.WriteHeader(http.StatusOK)
+			b.st.streams.endGrant("g")
+			<-r.Context().Done()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := w.deadline.Load()
+		if last == nil || !last.Equal(time.Now().Add(lastWords)) {
+			t.Fatalf("what the server still sends has until %v", last)
+		}
+		time.Sleep(5 * lastWords)
+		if w.deadline.Load() != last {
+			t.Errorf("another deadline came after the handler: %v", w.deadline.Load())
+		}
+	})
+}

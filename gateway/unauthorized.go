@@ -12,8 +12,7 @@ import (
 	"github.com/caddy-mcp/caddy-mcp-oauth/oauth"
 )
 
-// Reasons a token is refused. They are logged and counted; the client learns the
-// description only.
+// Reasons a token is refused. They are logged; the client learns the description only.
 var (
 	errTokenForged   = refusedToken{"token_invalid", "the access token is not valid"}
 	errTokenExpired  = refusedToken{"token_expired", "the access token expired"}

@@ -31,7 +31,8 @@ func Encode[R Record](rec *R) ([]byte, error) {
 	return append([]byte{recordVersion}, body...), nil
 }
 
-// Form is how a record lay in a store when it was read. It shares its memory.
+// Form is how a record lay in a store when it was read, and shares the memory of what
+// was decoded. The zero Form is that of no record.
 type Form[R Record] struct {
 	body []byte
 	// strange: there may be fields this version does not know.
